@@ -1,0 +1,27 @@
+"""What every test runs under: checked shapes and types, no screen, no accelerator.
+
+The packages are imported through jaxtyping's hook, so that each call inside the tests
+is checked against its annotations by beartype.  The hook must be in place before the
+first of them is imported, hence the order of this file.
+"""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+install_import_hook(["trigger", "models", "firmware", "workflows"], "beartype.beartype")
+
+# Compilers and shared machines make times meaningless; draws stay reproducible.
+settings.register_profile(
+    "jetlut",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("jetlut")
