@@ -1,0 +1,1 @@
+"""The experiment: ROOT trees, jets, link words and interfaces, event splits, clocks."""

@@ -1,0 +1,1 @@
+"""Recipes, runs, tracking, reports and the command line."""
