@@ -1,0 +1,1 @@
+"""Networks of trainable lookup tables, trained in table space and frozen to integers."""

@@ -1,0 +1,118 @@
+"""The points at which an edge function is evaluated: one per code of its input.
+
+A table can hold any function of its address, so the coordinate that the edge function
+sees is ours to choose.  Two choices are made here:
+
+- *words*: the code of a port word is mapped to the normal quantile of its rank in the
+  training split.  This standardises the feature, straightens its tails and costs
+  nothing, since the map disappears into the table;
+- *sums*: inside the network the code counts steps of a power of two across
+  `-reach..reach`, and its coordinate is the middle of the step.
+
+An edge that reads only the leading `w` bits sees cells of `2**(bits - w)` codes, each
+represented by one coordinate: the mean over the cell.  Truncation nests, so the cell of
+a code is a shift of the code.
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Int64, Integer
+from scipy.special import ndtri
+
+
+@final
+class Grid(eqx.Module):
+    """Coordinates of the codes of every input; constants, never trained."""
+
+    fine: Float[Array, "n_in codes"]
+    """Coordinate of each code."""
+    cell: Float[Array, "widths n_in codes"]
+    """Coordinate seen at code `k` through an address of `w` bits: `cell[w, i, k]`."""
+    weight: Float[Array, "n_in codes"]
+    """Share of the training events at each code; rows sum to 1."""
+    seen: Float[Array, "n_in codes"]
+    """1 where a code can occur, 0 beyond the width of a narrow input."""
+    bits: tuple[int, ...] = eqx.field(static=True)
+    """Width of each input's code."""
+
+    @property
+    def most_bits(self) -> int:
+        """Width of the widest code; `codes == 2**most_bits`."""
+        return self.cell.shape[0] - 1
+
+
+def codes_of_words(
+    words: Integer[np.ndarray, "events ports"],
+    bits: tuple[int, ...],
+    signed: tuple[bool, ...],
+) -> Int64[np.ndarray, "events ports"]:
+    """Unsigned codes of port words: `raw - lo`, with `lo` the least value of a port."""
+    lowest = [-(2 ** (b - 1)) if s else 0 for b, s in zip(bits, signed, strict=True)]
+    return words.astype(np.int64) - np.array(lowest)
+
+
+def grid_of_words(
+    code: Int[np.ndarray, "events n_in"],
+    bits: tuple[int, ...],
+    dtype: type = np.float32,
+) -> Grid:
+    """The grid of port words, from their codes in the training split.
+
+    Args:
+        code: Unsigned codes `0..2**bits - 1` of the training events.
+        bits: Width of each input's code.
+        dtype: Floating type of training.
+    """
+    count = 2 ** max(bits)
+    counts = np.stack([np.bincount(column, minlength=count) for column in code.T])
+    weight = counts / counts.sum(axis=1, keepdims=True)
+    # Half an event spread over all codes gives the unseen ones a rank as well.
+    smooth = (counts + 0.5 / count) / (counts.sum(axis=1, keepdims=True) + 0.5)
+    rank = np.cumsum(smooth, axis=1) - smooth / 2
+    fine = np.clip(ndtri(np.clip(rank, 1e-6, 1 - 1e-6)), -3.0, 3.0)
+    return _grid(fine, smooth, weight, bits, dtype)
+
+
+def grid_of_sums(units: int, bits: int, reach: float, dtype: type = np.float32) -> Grid:
+    """The grid of sums inside the network: `2**bits` equal steps over `-reach..reach`."""
+    count = 2**bits
+    step = 2 * reach / count
+    fine = np.tile((np.arange(count) + 0.5) * step - reach, (units, 1))
+    flat = np.full_like(fine, 1 / count)
+    return _grid(fine, flat, flat, (bits,) * units, dtype)
+
+
+def _grid(
+    fine: np.ndarray,
+    mass: np.ndarray,
+    weight: np.ndarray,
+    bits: tuple[int, ...],
+    dtype: type,
+) -> Grid:
+    n_in, count = fine.shape
+    widest = max(bits)
+    own = np.arange(count)[None, :] < 2 ** np.array(bits)[:, None]
+    mass = mass * own
+    cell = np.zeros((widest + 1, n_in, count))
+    for i, b in enumerate(bits):
+        for w in range(widest + 1):
+            size = 2 ** max(0, b - w)  # codes per cell
+            m = mass[i].reshape(-1, size)
+            mean = np.sum(m * fine[i].reshape(-1, size), axis=1)
+            total = np.sum(m, axis=1)
+            mean = np.divide(mean, total, out=np.zeros_like(mean), where=total > 0)
+            cell[w, i] = np.repeat(mean, size)
+    # Codes that the input cannot make stand where its last code stands.
+    for i, b in enumerate(bits):
+        cell[:, i, 2**b :] = cell[:, i, 2**b - 1 : 2**b]
+        fine[i, 2**b :] = fine[i, 2**b - 1]
+    return Grid(
+        fine=jnp.asarray(fine, dtype),
+        cell=jnp.asarray(cell, dtype),
+        weight=jnp.asarray(weight, dtype),
+        seen=jnp.asarray(own, dtype),
+        bits=tuple(bits),
+    )
