@@ -1,0 +1,1 @@
+"""The integer program and everything made from it: RTL, emulators, proofs, bundle."""

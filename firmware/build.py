@@ -1,0 +1,205 @@
+"""Writing netlists: nodes get their intervals, and equal nodes exist once.
+
+Lowering and every pass write through a `Builder`, so that no other code has to think
+about intervals, about the order of the address of a table, or about dead nodes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from firmware.netlist import Netlist, Node, Op, interval
+
+
+@final
+class Builder:
+    """A netlist in the making; every method answers the index of a node."""
+
+    def __init__(self, block: str):
+        """Starts an empty netlist for `block`."""
+        self.block = block
+        self.nodes: list[Node] = []
+        self._tables: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._entries: list[tuple[int, ...]] = []
+        self._index: dict[tuple, int] = {}
+
+    def input(self, name: str, lo: int, hi: int) -> int:
+        """A port; ports are never merged nor dropped."""
+        self.nodes.append(Node("input", (), lo, hi, name=name))
+        return len(self.nodes) - 1
+
+    def const(self, value: int) -> int:
+        """The constant `value`."""
+        return self._node("const", (), bounds=(value, value))
+
+    def shift(self, a: int, by: int, layer: str = "", *, merge: bool = True) -> int:
+        """`a * 2**by`, floored; shifts of shifts become one where that is exact."""
+        if by == 0:
+            return a
+        node = self.nodes[a]
+        if node.op == "const":
+            return self.const(node.lo << by if by >= 0 else node.lo >> -by)
+        if merge and node.op == "shift" and (node.by > 0 or by < 0):
+            return self.shift(node.args[0], node.by + by, layer)
+        return self._node("shift", (a,), by=by, layer=layer)
+
+    def add(self, a: int, b: int, layer: str = "") -> int:
+        """`a + b`."""
+        return self._node("add", (min(a, b), max(a, b)), layer=layer)
+
+    def sub(self, a: int, b: int, layer: str = "") -> int:
+        """`a - b`."""
+        return self._node("sub", (a, b), layer=layer)
+
+    def sum(self, args: Sequence[int], layer: str = "") -> int:
+        """The sum of any number of nodes; of none, the constant 0."""
+        if not args:
+            return self.const(0)
+        if len(args) == 1:
+            return args[0]
+        return self._node("sum", tuple(sorted(args)), layer=layer)
+
+    def clip(self, a: int, lo: int, hi: int, layer: str = "") -> int:
+        """`a` saturated to `lo..hi`; nothing at all where `a` stays inside."""
+        node = self.nodes[a]
+        if lo <= node.lo and node.hi <= hi:
+            return a
+        lo, hi = interval("clip", [node], bounds=(lo, hi))
+        return self._node("clip", (a,), bounds=(lo, hi), layer=layer)
+
+    def table(self, a: int, entry: Callable[[int], int], layer: str = "") -> int:
+        """`entry(a)`, looked up; `entry` is asked for the reachable values of `a`."""
+        node = self.nodes[a]
+        entries = tuple(int(entry(v)) for v in range(node.lo, node.hi + 1))
+        return self._node("table", (a,), entries=entries, layer=layer)
+
+    def entries(self, index: int) -> tuple[int, ...]:
+        """The entries of table node `index`, from its argument's least value up."""
+        return self._entries[self.nodes[index].table]
+
+    def finish(self, outputs: Sequence[tuple[str, int]]) -> Netlist:
+        """The netlist without its dead nodes and tables, in the order of writing."""
+        live = {index for _, index in outputs}
+        for i in range(len(self.nodes) - 1, -1, -1):
+            if i in live:
+                live.update(self.nodes[i].args)
+        moved: dict[int, int] = {}
+        tables: dict[int, int] = {}
+        nodes: list[Node] = []
+        for i, node in enumerate(self.nodes):
+            if i not in live and node.op != "input":
+                continue
+            if node.op == "table":
+                tables.setdefault(node.table, len(tables))
+            moved[i] = len(nodes)
+            nodes.append(
+                Node(
+                    node.op,
+                    tuple(moved[a] for a in node.args),
+                    node.lo,
+                    node.hi,
+                    node.by,
+                    tables.get(node.table, -1),
+                    node.name,
+                    node.layer,
+                )
+            )
+        return Netlist(
+            self.block,
+            tuple(nodes),
+            tuple(self._entries[old] for old in tables),
+            tuple((name, moved[index]) for name, index in outputs),
+        )
+
+    def _node(
+        self,
+        op: Op,
+        args: tuple[int, ...],
+        *,
+        by: int = 0,
+        entries: tuple[int, ...] = (),
+        bounds: tuple[int, int] = (0, 0),
+        layer: str = "",
+    ) -> int:
+        nodes = [self.nodes[a] for a in args]
+        lo, hi = interval(op, nodes, by=by, entries=entries, bounds=bounds)
+        if lo == hi and op != "const":
+            return self.const(lo)
+        table = -1
+        if op == "table":
+            table = self._tables.setdefault((nodes[0].lo, entries), len(self._entries))
+            if table == len(self._entries):
+                self._entries.append(entries)
+        key = (op, args, lo, hi, by, table)
+        if key not in self._index:
+            self._index[key] = len(self.nodes)
+            self.nodes.append(Node(op, args, lo, hi, by, table, layer=layer))
+        return self._index[key]
+
+
+def copy(
+    netlist: Netlist,
+    index: int,
+    args: Sequence[int],
+    into: Builder,
+) -> int:
+    """Writes node `index` of `netlist` again, on the arguments `args` of `into`.
+
+    The new arguments must compute what the old ones did.  If their intervals are
+    tighter, tables shrink with them; if they are looser, entries that no value
+    reaches repeat the nearest one.
+    """
+    node = netlist.nodes[index]
+    match node.op:
+        case "input":
+            return into.input(node.name, node.lo, node.hi)
+        case "const":
+            return into.const(node.lo)
+        case "shift":
+            return into.shift(args[0], node.by, node.layer)
+        case "add":
+            return into.add(args[0], args[1], node.layer)
+        case "sub":
+            return into.sub(args[0], args[1], node.layer)
+        case "sum":
+            return into.sum(args, node.layer)
+        case "clip":
+            return into.clip(args[0], node.lo, node.hi, node.layer)
+        case "table":
+            return into.table(args[0], lookup(netlist, index), node.layer)
+
+
+def lookup(netlist: Netlist, index: int) -> Callable[[int], int]:
+    """What table node `index` answers to a value of its argument, held at its ends."""
+    node = netlist.nodes[index]
+    entries = netlist.tables[node.table]
+    lo = netlist.nodes[node.args[0]].lo
+    return lambda v: entries[min(max(v - lo, 0), len(entries) - 1)]
+
+
+def users(netlist: Netlist) -> list[list[int]]:
+    """For every node, the nodes that read it, in order; ports do not count."""
+    read: list[list[int]] = [[] for _ in netlist.nodes]
+    for i, node in enumerate(netlist.nodes):
+        for a in dict.fromkeys(node.args):
+            read[a].append(i)
+    return read
+
+
+def rewrite(
+    netlist: Netlist,
+    rule: Callable[[Builder, int, tuple[int, ...]], int | None],
+) -> Netlist:
+    """Copies a netlist node by node, with `rule` free to write something else.
+
+    Args:
+        netlist: What is copied.
+        rule: Asked with the builder, the index of the old node and the new indices of
+            its arguments; answers the index of an equal node, or None to copy.
+    """
+    into = Builder(netlist.block)
+    moved: list[int] = []
+    for i, node in enumerate(netlist.nodes):
+        args = tuple(moved[a] for a in node.args)
+        new = rule(into, i, args)
+        moved.append(copy(netlist, i, args, into) if new is None else new)
+    return into.finish([(name, moved[index]) for name, index in netlist.outputs])

@@ -1,0 +1,250 @@
+"""The integer program: a list of operations on integers whose ranges are known.
+
+A netlist is what is left of a network when every float is gone.  It is the one source
+of the RTL, the emulators and the reports, and `firmware.interpret` is the referee of
+what it means.
+
+Conventions
+-----------
+- Nodes stand in topological order; an argument is the index of an earlier node.
+- Every node carries the exact interval `lo..hi` that follows from its arguments'; its
+  wire is two's complement if `lo < 0`, unsigned otherwise, and just wide enough.
+- Tables are total on the interval of their argument: entry `k` answers `arg.lo + k`.
+  Nodes that share a table read it from the same `arg.lo`, as one ROM would be wired.
+- All values and intermediates fit in 64 signed bits.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final, get_args
+
+from trigger.errors import UserError
+
+FORMAT = "jetlut-netlist"
+VERSION = 1
+
+Op = Literal["input", "const", "shift", "add", "sub", "sum", "clip", "table"]
+"""What a node computes, with `a`, `b` its arguments:
+
+input   the port word called `name`
+const   `lo` (which equals `hi`)
+shift   `a * 2**by` for `by >= 0`, else `floor(a / 2**-by)`: truncation is wiring
+add     `a + b`
+sub     `a - b`
+sum     the sum of all arguments (a pass turns it into a tree of `add`)
+clip    `min(max(a, lo), hi)`: saturation
+table   `tables[table][a - a.lo]`
+"""
+
+INT64 = 2**63
+
+
+@final
+@dataclass(frozen=True)
+class Node:
+    """One operation; fields that its `op` does not use keep their defaults."""
+
+    op: Op
+    args: tuple[int, ...]
+    lo: int
+    hi: int
+    by: int = 0
+    table: int = -1
+    name: str = ""
+    layer: str = ""
+
+    @property
+    def signed(self) -> bool:
+        """Whether the wire is two's complement."""
+        return self.lo < 0
+
+    @property
+    def width(self) -> int:
+        """Bits of the wire that holds `lo..hi`, at least 1."""
+        return width(self.lo, self.hi)
+
+
+def width(lo: int, hi: int) -> int:
+    """Bits that hold every integer of `lo..hi`: unsigned if `lo >= 0`, else signed."""
+    if lo >= 0:
+        return max(1, hi.bit_length())
+    return 1 + max(hi.bit_length() if hi > 0 else 0, (-lo - 1).bit_length())
+
+
+@final
+@dataclass(frozen=True)
+class Netlist:
+    """A whole block: its nodes, their tables, and which nodes leave through ports."""
+
+    block: str
+    nodes: tuple[Node, ...]
+    tables: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[str, int], ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Indices of the input nodes, in port order."""
+        return tuple(i for i, node in enumerate(self.nodes) if node.op == "input")
+
+
+def interval(
+    op: Op,
+    args: Sequence[Node],
+    *,
+    by: int = 0,
+    entries: Sequence[int] = (),
+    bounds: tuple[int, int] = (0, 0),
+) -> tuple[int, int]:
+    """The exact interval of an operation's value, from its arguments' intervals.
+
+    Args:
+        op: The operation.
+        args: The argument nodes.
+        by: Of a `shift`.
+        entries: Of a `table`.
+        bounds: `lo, hi` of an `input`, a `const` or a `clip`.
+    """
+    match op:
+        case "input" | "const":
+            return bounds
+        case "shift":
+            (a,) = args
+            return (a.lo << by, a.hi << by) if by >= 0 else (a.lo >> -by, a.hi >> -by)
+        case "add" | "sum":
+            return sum(a.lo for a in args), sum(a.hi for a in args)
+        case "sub":
+            a, b = args
+            return a.lo - b.hi, a.hi - b.lo
+        case "clip":
+            (a,) = args
+            lo, hi = bounds
+            return min(max(a.lo, lo), hi), min(max(a.hi, lo), hi)
+        case "table":
+            return min(entries), max(entries)
+
+
+ARITY = {"input": 0, "const": 0, "shift": 1, "add": 2, "sub": 2, "clip": 1, "table": 1}
+
+
+def validate(netlist: Netlist) -> None:
+    """Refuses a netlist that breaks a promise of this module.
+
+    Raises:
+        UserError: The first broken promise: order, arity, interval, table length or
+            sharing, an interval beyond 64 bits, or an output that points nowhere.
+    """
+
+    def refuse(index: int, what: str) -> UserError:
+        op = netlist.nodes[index].op
+        return UserError(f"netlist {netlist.block!r}: node {index} ({op}) {what}")
+
+    first: dict[int, int] = {}
+    for i, node in enumerate(netlist.nodes):
+        if node.op not in get_args(Op):
+            raise refuse(i, f"is unknown; known are {', '.join(get_args(Op))}")
+        if any(not 0 <= a < i for a in node.args):
+            raise refuse(i, f"reads nodes {node.args}, but only 0..{i - 1} come before")
+        wanted = ARITY.get(node.op)
+        if wanted is not None and len(node.args) != wanted:
+            raise refuse(i, f"has {len(node.args)} arguments, it takes {wanted}")
+        if node.op == "sum" and not node.args:
+            raise refuse(i, "sums nothing; write a const")
+        if node.lo > node.hi:
+            raise refuse(i, f"has an empty interval {node.lo}..{node.hi}")
+        args = [netlist.nodes[a] for a in node.args]
+        entries: tuple[int, ...] = ()
+        if node.op == "table":
+            if not 0 <= node.table < len(netlist.tables):
+                raise refuse(i, f"names table {node.table} of {len(netlist.tables)}")
+            entries = netlist.tables[node.table]
+            span = args[0].hi - args[0].lo + 1
+            if len(entries) != span:
+                raise refuse(
+                    i,
+                    f"has a table of {len(entries)} entries for an address that "
+                    f"takes {span} values, {args[0].lo}..{args[0].hi}",
+                )
+            if first.setdefault(node.table, args[0].lo) != args[0].lo:
+                raise refuse(
+                    i,
+                    f"reads table {node.table} from {args[0].lo} on, "
+                    f"another node reads it from {first[node.table]} on",
+                )
+        exact = interval(
+            node.op, args, by=node.by, entries=entries, bounds=(node.lo, node.hi)
+        )
+        if exact != (node.lo, node.hi):
+            raise refuse(
+                i,
+                f"says {node.lo}..{node.hi}, its arguments make {exact[0]}..{exact[1]}",
+            )
+        if node.lo < -INT64 or node.hi >= INT64:
+            raise refuse(i, f"needs {node.width} bits; 64 signed bits are the limit")
+    for name, index in netlist.outputs:
+        if not 0 <= index < len(netlist.nodes):
+            raise UserError(
+                f"netlist {netlist.block!r}: output {name!r} points to node {index}, "
+                f"there are {len(netlist.nodes)}"
+            )
+
+
+def to_json(netlist: Netlist) -> str:
+    """The netlist as text, one node or table a line, so that a diff can be read."""
+
+    def node_text(node: Node) -> str:
+        row: dict[str, Any] = {"op": node.op}
+        for key in ("name", "args", "by", "table"):
+            if getattr(node, key) != getattr(Node("const", (), 0, 0), key):
+                row[key] = getattr(node, key)
+        row |= {"lo": node.lo, "hi": node.hi}
+        if node.layer:
+            row["layer"] = node.layer
+        return json.dumps(row)
+
+    def block(rows: Sequence[str]) -> str:
+        return "[\n  " + ",\n  ".join(rows) + "\n ]" if rows else "[]"
+
+    parts = {
+        "format": json.dumps(FORMAT),
+        "version": str(VERSION),
+        "block": json.dumps(netlist.block),
+        "outputs": json.dumps([list(output) for output in netlist.outputs]),
+        "nodes": block([node_text(node) for node in netlist.nodes]),
+        "tables": block([json.dumps(list(table)) for table in netlist.tables]),
+    }
+    return (
+        "{\n" + ",\n".join(f' "{key}": {text}' for key, text in parts.items()) + "\n}\n"
+    )
+
+
+def from_json(text: str) -> Netlist:
+    """Reads what `to_json` wrote, and validates it.
+
+    Raises:
+        UserError: Not a netlist, a newer version, or a netlist that does not hold.
+    """
+    try:
+        raw: Mapping[str, Any] = json.loads(text)
+        kind, version = raw["format"], raw["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"not a {FORMAT} file: {error!r}") from error
+    if kind != FORMAT or version != VERSION:
+        raise UserError(
+            f"the file is {kind!r} version {version}, this program reads "
+            f"{FORMAT!r} version {VERSION}"
+        )
+    try:
+        netlist = Netlist(
+            block=raw["block"],
+            nodes=tuple(
+                Node(**{**row, "args": tuple(row.get("args", ()))})
+                for row in raw["nodes"]
+            ),
+            tables=tuple(tuple(table) for table in raw["tables"]),
+            outputs=tuple((name, index) for name, index in raw["outputs"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"a broken {FORMAT} file: {error!r}") from error
+    validate(netlist)
+    return netlist

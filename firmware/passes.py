@@ -1,0 +1,236 @@
+"""Rewriting a netlist into a smaller one that computes exactly the same.
+
+Each pass is a function from netlist to netlist and can be tested, left out or moved on
+its own.  What always holds is not a pass but a habit of `firmware.build.Builder`:
+equal nodes and equal tables exist once, constants and clips that never bite vanish,
+dead nodes are dropped.
+
+The order matters once: the passes of `SIMPLIFY` keep sums whole and their tables
+unsigned, which shows most chances, and run until nothing changes; after that
+`firmware.tree` cuts sums into adders and hides the constants.
+"""
+
+from collections.abc import Callable, Iterable
+
+from firmware.build import Builder, lookup, rewrite, users
+from firmware.netlist import Netlist
+from firmware.tree import chain_shifts, plant_trees
+
+
+def optimise(netlist: Netlist) -> Netlist:
+    """Runs every pass: `SIMPLIFY` to a fixed point, then trees and chained shifts."""
+    while True:
+        before = netlist
+        for simplify in SIMPLIFY:
+            netlist = simplify(netlist)
+        if netlist == before:
+            return chain_shifts(plant_trees(netlist))
+
+
+def fold(netlist: Netlist) -> Netlist:
+    """Sums swallow adders, sums and constants; clips swallow clips."""
+    readers = users(netlist)
+    leaving = {index for _, index in netlist.outputs}
+
+    def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
+        node = netlist.nodes[i]
+        if node.op in ("add", "sum"):
+            terms: list[int] = []
+            total = 0
+            for old, new in zip(node.args, args, strict=True):
+                inner = into.nodes[new]
+                alone = readers[old] == [i] and node.args.count(old) == 1
+                opened = inner.op == "sum" and alone and old not in leaving
+                for term in inner.args if opened else (new,):
+                    if into.nodes[term].op == "const":
+                        total += into.nodes[term].lo
+                    else:
+                        terms.append(term)
+            constant = [into.const(total)] if total else []
+            return into.sum(terms + constant, node.layer)
+        if node.op == "sub" and into.nodes[args[1]].op == "const":
+            minus = into.const(-into.nodes[args[1]].lo)
+            return into.sum([args[0], minus], node.layer)
+        if node.op == "clip" and into.nodes[args[0]].op == "clip":
+            inner = into.nodes[args[0]]
+            lo = min(max(inner.lo, node.lo), node.hi)
+            hi = min(max(inner.hi, node.lo), node.hi)
+            return into.clip(inner.args[0], lo, hi, node.layer)
+        return None
+
+    return rewrite(netlist, rule)
+
+
+def narrow(netlist: Netlist) -> Netlist:
+    """Tables read only the address bits that they depend on; some are mere wires."""
+
+    def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
+        node = netlist.nodes[i]
+        if node.op != "table":
+            return None
+        entry, arg, layer = lookup(netlist, i), into.nodes[args[0]], node.layer
+        lo, hi = arg.lo, arg.hi
+        if arg.op == "shift" and arg.by > 0:
+            by = arg.by
+            return into.table(arg.args[0], lambda v: entry(v << by), layer)
+        drop = 0
+        while (hi >> drop) - (lo >> drop) > 1 and all(
+            entry(v) == entry(v - 1) for v in range(lo + 1, hi + 1) if v % (2 << drop)
+        ):
+            drop += 1
+        if drop:
+            address = into.shift(args[0], -drop, layer)
+            return into.table(
+                address, lambda v: entry(min(max(v << drop, lo), hi)), layer
+            )
+        if all(entry(v) == v for v in range(lo, hi + 1)):
+            return args[0]
+        return None
+
+    return rewrite(netlist, rule)
+
+
+def normalise(netlist: Netlist) -> Netlist:
+    """Tables in a sum start at 0 and lose their low zero bits; sums keep the rest.
+
+    `T = (T' << k) + c` with `T'` unsigned; the `c` of all tables become one constant.
+    """
+
+    def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
+        node = netlist.nodes[i]
+        if node.op not in ("add", "sum"):
+            return None
+        terms: list[int] = []
+        for new in args:
+            term, up = into.nodes[new], 0
+            if term.op == "shift" and term.by > 0:
+                new, up = term.args[0], term.by
+                term = into.nodes[new]
+            if term.op != "table":
+                terms.append(into.shift(new, up, node.layer))
+                continue
+            zero = into.nodes[term.args[0]].lo
+            entries = into.entries(new)
+            k = _low_zeros(entry - term.lo for entry in entries)
+            bare = [(entry - term.lo) >> k for entry in entries]
+            if all(bare[v] == v for v in range(len(bare))):
+                wire, extra = term.args[0], -zero << k
+            else:
+                wire = into.table(
+                    term.args[0], lambda v, b=bare, z=zero: b[v - z], term.layer
+                )
+                extra = 0
+            terms.append(into.shift(wire, k + up, node.layer))
+            terms.append(into.const((term.lo + extra) << up))
+        return into.sum(terms, node.layer)
+
+    return rewrite(netlist, rule)
+
+
+def push_shifts(netlist: Netlist) -> Netlist:
+    """`clip(a) >> s` becomes `clip(a >> s)`, where nothing reads the low bits."""
+    readers = users(netlist)
+    leaving = {index for _, index in netlist.outputs}
+
+    def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
+        node = netlist.nodes[i]
+        if node.op != "shift" or node.by >= 0 or into.nodes[args[0]].op != "clip":
+            return None
+        old = node.args[0]
+        read = [netlist.nodes[u] for u in readers[old]]
+        if old in leaving or any(u.op != "shift" or u.by >= 0 for u in read):
+            return None
+        drop = min(-u.by for u in read)
+        clip = into.nodes[args[0]]
+        low = into.shift(clip.args[0], -drop, clip.layer)
+        tight = into.clip(low, clip.lo >> drop, clip.hi >> drop, clip.layer)
+        return into.shift(tight, node.by + drop, node.layer)
+
+    return rewrite(netlist, rule)
+
+
+def trim(netlist: Netlist) -> Netlist:
+    """`sum >> d` loses the low bits whose carry into the rest is always the same.
+
+    So go a constant's bits below every table's lowest, and the lowest bits of a table
+    that stands alone there.
+    """
+    readers = users(netlist)
+    leaving = {index for _, index in netlist.outputs}
+
+    def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
+        node = netlist.nodes[i]
+        if node.op != "shift" or node.by >= 0 or into.nodes[args[0]].op != "sum":
+            return None
+        if readers[node.args[0]] != [i] or node.args[0] in leaving:
+            return None
+        terms = into.nodes[args[0]].args
+        for drop in range(-node.by, 0, -1):
+            carries = [_low_part(into, term, drop) for term in terms]
+            carry = sum(lo for lo, _ in carries) >> drop
+            if carry == sum(hi for _, hi in carries) >> drop:
+                kept = [_high_part(into, term, drop) for term in terms]
+                kept.append(into.const(carry))
+                return into.shift(into.sum(kept, node.layer), node.by + drop)
+        return None
+
+    return rewrite(netlist, rule)
+
+
+SIMPLIFY: tuple[Callable[[Netlist], Netlist], ...] = (
+    fold,
+    narrow,
+    normalise,
+    fold,
+    push_shifts,
+    trim,
+)
+
+
+def _values(into: Builder, term: int) -> list[int] | None:
+    """Every value that a table or constant takes, through a shift; else None."""
+    node, up = into.nodes[term], 0
+    if node.op == "shift":
+        term, up = node.args[0], node.by
+        node = into.nodes[term]
+    if node.op == "const":
+        return [node.lo]
+    if node.op != "table" or up < 0:
+        return None
+    return [entry << up for entry in set(into.entries(term))]
+
+
+def _low_part(into: Builder, term: int, drop: int) -> tuple[int, int]:
+    """Least and greatest value of the `drop` low bits of a term."""
+    values = _values(into, term)
+    if values is not None:
+        low = [value & ((1 << drop) - 1) for value in values]
+        return min(low), max(low)
+    node = into.nodes[term]
+    zeros = node.by if node.op == "shift" and node.by > 0 else 0
+    return 0, max(0, (1 << drop) - (1 << min(zeros, drop)))
+
+
+def _high_part(into: Builder, term: int, drop: int) -> int:
+    """`term >> drop`, inside the table where the term is one."""
+    node = into.nodes[term]
+    up = 0
+    if node.op == "shift" and 0 < node.by < drop:
+        up, inner = node.by, node.args[0]
+    else:
+        inner = term
+    table = into.nodes[inner]
+    if table.op != "table":
+        return into.shift(term, -drop, node.layer)
+    entries, lo = into.entries(inner), into.nodes[table.args[0]].lo
+    return into.table(
+        table.args[0], lambda v: (entries[v - lo] << up) >> drop, table.layer
+    )
+
+
+def _low_zeros(values: Iterable[int]) -> int:
+    """Low bits that are zero in all of the values, which are not negative."""
+    union = 0
+    for value in values:
+        union |= value
+    return (union & -union).bit_length() - 1 if union else 0

@@ -1,0 +1,233 @@
+"""Acceptance of a bundle, by someone who trusts nothing but the files.
+
+Recomputes the hashes, recompiles the C++ and the RTL, and runs the vectors through
+NumPy, C++ and the simulator, with the checks that the bundle was made under.
+
+Conventions
+-----------
+- What is not a bundle, or could touch files outside of it, is refused (`UserError`);
+  what is a bundle and differs from its promises fails a check.
+- If a file is not the one that the manifest names, nothing of the bundle is run.
+- The bundle's code is compiled and executed: verify what comes from people you know.
+- Neither JAX nor MLflow is needed, and the bundle is only read.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Int64
+
+from firmware.bundle import FORMAT, MANIFEST, VERSION, digests
+from firmware.netlist import Netlist, from_json
+from firmware.prove import CHECKS, Check, prove
+from trigger.errors import UserError
+from trigger.interface import from_json as from_io_json
+
+NEEDED = ("netlist.json", "io.json", "vectors/inputs.npy", "vectors/expected.npy")
+
+
+@final
+@dataclass(frozen=True)
+class Acceptance:
+    """The verdict on a bundle; `checks` are in the order in which they read best."""
+
+    id: str
+    checks: Mapping[str, Check]
+    complete: bool
+    """Every check was run, here and when the bundle was made, and passed."""
+
+    @property
+    def ok(self) -> bool:
+        """No check failed; some may not have been run."""
+        return all(check.status != "failed" for check in self.checks.values())
+
+
+def verify(path: Path) -> Acceptance:
+    """Checks a bundle against its own promises.
+
+    Args:
+        path: The bundle's directory.
+
+    Returns:
+        One check per promise: `files`, `ports` and those of `prove.CHECKS`.
+
+    Raises:
+        UserError: Not a bundle, of an unknown version, unreadable, or unsafe: a path
+            that leaves it, a link.
+    """
+    manifest = _manifest(path)
+    block = manifest["id"]
+    files = _files(path, manifest["files"])
+    recorded = _recorded(manifest["checks"])
+    if files.status != "passed":
+        unrun = Check("not run", reason="the files are not those of the manifest")
+        checks = {"files": files, **dict.fromkeys(("ports", *CHECKS), unrun)}
+        return Acceptance(block, checks, complete=False)
+    netlist = _netlist(path, block)
+    ports = _ports(path, netlist)
+    words = _words(path, "inputs", len(netlist.inputs))
+    expected = _words(path, "expected", len(netlist.outputs))
+    with TemporaryDirectory(prefix="jetlut-verify-") as folder:
+        proved = prove(
+            netlist,
+            _texts(path / "rtl", ".v"),
+            _texts(path / "emulator", ""),
+            words,
+            expected,
+            cycles=manifest["latency_cycles"],
+            folder=Path(folder),
+        )
+    checks = {"files": files, "ports": ports, "network": recorded}
+    checks |= proved
+    complete = manifest["complete"] is True and all(
+        check.status == "passed" for check in checks.values()
+    )
+    return Acceptance(block, checks, complete)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest, with the types of the fields that are used here checked."""
+    if not (path / MANIFEST).is_file() or (path / MANIFEST).is_symlink():
+        raise UserError(f"{path} is not a bundle: there is no file {MANIFEST} in it")
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        kind, version = manifest["format"], manifest["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path / MANIFEST} is not a manifest: {error!r}") from error
+    if kind != FORMAT or version != VERSION:
+        raise UserError(
+            f"{path / MANIFEST} is {kind!r} version {version}; this program reads "
+            f"{FORMAT!r} version {VERSION}"
+        )
+    types = {
+        "id": str,
+        "files": dict,
+        "checks": dict,
+        "complete": bool,
+        "latency_cycles": int,
+    }
+    for field, wanted in types.items():
+        if not isinstance(manifest.get(field), wanted):
+            raise UserError(
+                f"{path / MANIFEST}: {field!r} is {manifest.get(field)!r}; "
+                f"it has to be of type {wanted.__name__}"
+            )
+    if not manifest["id"].isidentifier() or not manifest["id"].isascii():
+        raise UserError(f"{path / MANIFEST}: id {manifest['id']!r} is no identifier")
+    return manifest
+
+
+def _files(path: Path, listed: Mapping[str, Any]) -> Check:
+    """Compares the files that are there with those that the manifest lists."""
+    for name in listed:
+        pure = PurePosixPath(name)
+        unsafe = pure.is_absolute() or ".." in pure.parts or "\\" in name
+        if unsafe or pure.as_posix() != name or name == ".":
+            raise UserError(
+                f"{path / MANIFEST} lists {name!r}, a path that leaves the bundle or "
+                "is not written plainly"
+            )
+    found = digests(path)
+    missing = [name for name in (*listed, *NEEDED) if name not in found]
+    extra = [name for name in found if name not in listed]
+    changed = [name for name in found if name in listed and listed[name] != found[name]]
+    faults = [
+        f"{what} {name}"
+        for what, names in (
+            ("missing", missing),
+            ("extra", extra),
+            ("changed", changed),
+        )
+        for name in dict.fromkeys(names)
+    ]
+    reason = ", ".join(faults[:3]) + (" and more" if len(faults) > 3 else "")
+    return Check("failed" if faults else "passed", len(faults), len(listed), reason)
+
+
+def _recorded(checks: Mapping[str, Any]) -> Check:
+    """What the manifest says of the network, which is not in the bundle."""
+    try:
+        check = Check(**checks["network"])
+    except (KeyError, TypeError):
+        return Check("not run", reason="the manifest has no record of it")
+    where = "recorded when the bundle was made"
+    return Check(
+        check.status,
+        check.mismatches,
+        check.words,
+        f"{check.reason}, {where}" if check.reason else where,
+    )
+
+
+def _netlist(path: Path, block: str) -> Netlist:
+    try:
+        netlist = from_json((path / "netlist.json").read_text())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path / 'netlist.json'} is broken: {error}") from error
+    if netlist.block != block:
+        raise UserError(
+            f"{path / 'netlist.json'} is of block {netlist.block!r}, the manifest of "
+            f"{block!r}"
+        )
+    return netlist
+
+
+def _ports(path: Path, netlist: Netlist) -> Check:
+    """Whether `io.json` names the netlist's ports, in order and as wide."""
+    try:
+        interface = from_io_json((path / "io.json").read_text())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path / 'io.json'} is broken: {error}") from error
+    told = [
+        [(word.name, word.bits, word.signed) for word in side]
+        for side in (interface.inputs, interface.outputs)
+    ]
+    ports = [netlist.nodes[i] for i in netlist.inputs]
+    outputs = [(name, netlist.nodes[i]) for name, i in netlist.outputs]
+    held = [
+        [(node.name, node.width, node.signed) for node in ports],
+        [(name, node.width, node.signed) for name, node in outputs],
+    ]
+    wrong = [
+        f"io.json says {a[0]!r} of {a[1]} bits, the netlist {b[0]!r} of {b[1]}"
+        for side in zip(told, held, strict=True)
+        for a, b in zip(*side, strict=False)
+        if a != b
+    ]
+    if [len(side) for side in told] != [len(side) for side in held]:
+        wrong.append("io.json has another number of ports than the netlist")
+    total = sum(len(side) for side in held)
+    return Check("failed" if wrong else "passed", len(wrong), total, "".join(wrong[:1]))
+
+
+def _words(path: Path, name: str, columns: int) -> Int64[np.ndarray, "events columns"]:
+    file = path / "vectors" / f"{name}.npy"
+    try:
+        words = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{file} is not an array of words: {error}") from error
+    if not isinstance(words, np.ndarray) or words.dtype.kind != "i":
+        raise UserError(f"{file} is not an array of integers")
+    if words.ndim != 2 or words.shape[1] != columns or not len(words):
+        raise UserError(
+            f"{file} has shape {words.shape}; (events, {columns}) with at least one "
+            "event is needed"
+        )
+    return words.astype(np.int64)
+
+
+def _texts(folder: Path, suffix: str) -> dict[str, str]:
+    """The text files that lie directly in a folder, by name."""
+    if not folder.is_dir():
+        return {}
+    return {
+        path.name: path.read_text(errors="replace")
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name.endswith(suffix)
+    }

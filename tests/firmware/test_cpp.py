@@ -1,0 +1,191 @@
+"""The C++ emulator: what it computes, what it exports, how it is written."""
+
+import importlib.util
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_block as tiny
+
+from firmware import binding, cpp, interpret, vectors
+from firmware.emulate import Emulator
+from firmware.netlist import Netlist, Node, interval, validate
+from firmware.tools import compiler
+from trigger.errors import UserError
+
+
+def build(netlist: Netlist, folder: Path) -> Emulator:
+    for name, text in (cpp.emit(netlist) | binding.emit(netlist)).items():
+        (folder / name).write_text(text)
+    ports, outputs = len(netlist.inputs), len(netlist.outputs)
+    return Emulator.build(
+        folder, netlist.block, folder, cxx=compiler(), ports=ports, outputs=outputs
+    )
+
+
+def wide_netlist(seed: int, size: int = 120) -> Netlist:
+    """A random netlist of every operation, with values well beyond 32 bits inside."""
+    rng = np.random.default_rng(seed)
+    nodes: list[Node] = []
+    tables: list[tuple[int, ...]] = []
+
+    def add(op, args=(), by=0, bounds=(0, 0), name=""):
+        read = [nodes[a] for a in args]
+        entries: tuple[int, ...] = ()
+        if op == "table":
+            span = read[0].hi - read[0].lo + 1
+            scale = int(rng.choice([3, 100, 2000, 2**20, 2**40]))
+            entries = tuple(int(v) for v in rng.integers(-scale, scale, span))
+            tables.append(entries)
+        lo, hi = interval(op, read, by=by, entries=entries, bounds=bounds)
+        if max(-lo, hi) >= 2**60:
+            return
+        table = len(tables) - 1 if op == "table" else -1
+        nodes.append(Node(op, args, lo, hi, by=by, table=table, name=name))
+
+    for k in range(4):
+        lo = -int(rng.integers(0, 200))
+        add("input", bounds=(lo, lo + int(rng.integers(1, 300))), name=f"p{k}")
+    while len(nodes) < size:
+        a, b, c = (int(i) for i in rng.integers(0, len(nodes), 3))
+        match rng.choice(["const", "shift", "add", "sub", "sum", "clip", "table"]):
+            case "const":
+                value = int(rng.integers(-(2**33), 2**33))
+                add("const", bounds=(value, value))
+            case "shift":
+                add("shift", (a,), by=int(rng.integers(-40, 20)))
+            case "clip":
+                lo = int(rng.integers(-(2**31), 2**20))
+                add("clip", (a,), bounds=(lo, lo + int(rng.integers(0, 2**32))))
+            case "table" if nodes[a].hi - nodes[a].lo < 1000:
+                add("table", (a,))
+            case "sum":
+                add("sum", (a, b, c))
+            case "add":
+                add("add", (a, b))
+            case "sub":
+                add("sub", (a, b))
+    outputs = tuple(
+        (f"o{i}", i) for i, n in enumerate(nodes) if n.lo >= -(2**31) and n.hi < 2**31
+    )
+    netlist = Netlist(f"wide_{seed}", tuple(nodes), tuple(tables), outputs)
+    validate(netlist)
+    return netlist
+
+
+def test_emulator_equals_the_drawing_on_every_word(tmp_path):
+    words = tiny.every_word()
+    with build(tiny.NETLIST, tmp_path) as emulator:
+        assert np.array_equal(emulator.run(words), tiny.evaluate(words))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_emulator_equals_the_referee_on_every_operation_and_width(seed, tmp_path):
+    netlist = wide_netlist(seed)
+    assert any(node.width > 32 for node in netlist.nodes)
+    nothing = np.zeros((0, len(netlist.inputs)), np.int64)
+    words = vectors.make(netlist, nothing, random=1000, seed=seed).words
+    with build(netlist, tmp_path) as emulator:
+        assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
+
+
+@pytest.mark.parametrize("events", [0, 1, 7, 8, 9, 255, 256, 257])
+def test_every_number_of_events_is_answered(events, tmp_path):
+    words = np.resize(tiny.every_word(), (events, 2))
+    with build(tiny.NETLIST, tmp_path) as emulator:
+        answers = emulator.run(words)
+    assert answers.shape == (events, 2)
+    assert events == 0 or np.array_equal(answers, tiny.evaluate(words))
+
+
+def test_words_outside_a_port_saturate(tmp_path):
+    beyond = np.array([[-9, 8], [-(2**31), 2**31 - 1], [8, -1]])
+    nearest = np.array([[-8, 7], [-8, 7], [7, 0]])
+    with build(tiny.NETLIST, tmp_path) as emulator:
+        assert np.array_equal(emulator.run(beyond), emulator.run(nearest))
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other(tmp_path):
+    words = np.resize(tiny.every_word(), (20_000, 2))
+    parts = np.array_split(words, 8)
+    with build(tiny.NETLIST, tmp_path) as emulator, ThreadPoolExecutor(4) as pool:
+        answers = np.concatenate(list(pool.map(emulator.run, parts)))
+    assert np.array_equal(answers, tiny.evaluate(words))
+
+
+def test_exactly_two_symbols_leave_the_library(tmp_path):
+    with build(tiny.NETLIST, tmp_path):
+        listed = subprocess.run(
+            ["nm", "-D", "--defined-only", str(tmp_path / f"{tiny.BLOCK}.so")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    names = sorted(line.split()[-1] for line in listed.stdout.splitlines())
+    assert names == [f"{tiny.BLOCK}_run", f"{tiny.BLOCK}_version"]
+
+
+@pytest.mark.parametrize("netlist", [tiny.NETLIST, wide_netlist(7)])
+def test_the_source_compiles_without_a_warning(netlist, tmp_path):
+    for name, text in cpp.emit(netlist).items():
+        (tmp_path / name).write_text(text)
+    subprocess.run(
+        [
+            *compiler().command,
+            "-Werror",
+            "-Wshadow",
+            *binding.FLAGS,
+            *binding.SHAPE,
+            "-o",
+            "x.so",
+            f"{netlist.block}.cpp",
+        ],
+        cwd=tmp_path,
+        check=True,
+    )
+
+
+def test_the_header_is_c_as_well(tmp_path):
+    (tmp_path / "use.c").write_text(f'#include "{tiny.BLOCK}.h"\n')
+    (tmp_path / f"{tiny.BLOCK}.h").write_text(cpp.emit(tiny.NETLIST)[f"{tiny.BLOCK}.h"])
+    command = [
+        *compiler().command,
+        "-x",
+        "c",
+        "-Wall",
+        "-Werror",
+        "-Wstrict-prototypes",
+    ]
+    subprocess.run([*command, "-fsyntax-only", "use.c"], cwd=tmp_path, check=True)
+
+
+def test_the_makefile_and_the_python_binding_work_where_they_lie(tmp_path):
+    for name, text in (cpp.emit(tiny.NETLIST) | binding.emit(tiny.NETLIST)).items():
+        (tmp_path / name).write_text(text)
+    own_flags = {**os.environ, "CXXFLAGS": "-O0"}
+    subprocess.run(["make", "--silent"], cwd=tmp_path, check=True, env=own_flags)
+    file = tmp_path / f"{tiny.BLOCK}.py"
+    spec = importlib.util.spec_from_file_location(tiny.BLOCK, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    words = tiny.every_word()
+    assert module.run(words.tolist()) == tiny.evaluate(words).tolist()
+    assert module.run([[-(10**12), 10**12]]) == tiny.evaluate(words[7:8]).tolist()
+    with pytest.raises(ValueError, match="event 1 has 3 words"):
+        module.run([[0, 0], [0, 0, 0]])
+
+
+def test_writing_is_deterministic():
+    netlist = wide_netlist(3)
+    assert cpp.emit(netlist) == cpp.emit(netlist)
+
+
+def test_a_port_beyond_32_bits_is_refused():
+    netlist = Netlist("big", (Node("input", (), 0, 2**31, name="a"),), (), (("y", 0),))
+    with pytest.raises(UserError, match=r"port 'a' .* takes 0\.\.2147483648"):
+        cpp.emit(netlist)

@@ -1,0 +1,215 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_netlists import netlists
+from random_networks import random_network, random_words
+from tiny_block import NETLIST
+
+from firmware import tools, verilog
+from firmware.build import Builder
+from firmware.hdl import rows
+from firmware.interpret import run
+from firmware.lower import lower
+from firmware.netlist import Netlist, Node, width
+from firmware.pipeline import pipeline
+from firmware.simulate import Simulator
+from trigger.errors import UserError
+from trigger.interface import Interface
+from trigger.words import Word
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "verilog_tiny.v"
+
+
+def interface_of(netlist: Netlist) -> Interface:
+    def word(name, node):
+        return Word(name, node.width, node.signed, 0.25, "GeV", f"what {name} is")
+
+    nodes = netlist.nodes
+    return Interface(
+        netlist.block,
+        tuple(word(nodes[i].name, nodes[i]) for i in netlist.inputs),
+        tuple(word(name, nodes[i]) for name, i in netlist.outputs),
+        tuple(name.upper() for name, _ in netlist.outputs),
+    )
+
+
+def emit(netlist: Netlist, clock_mhz: float = 400) -> dict[str, str]:
+    return verilog.emit(netlist, pipeline(netlist, clock_mhz), interface_of(netlist))
+
+
+def lint(files: dict[str, str], top: str, folder: Path, *flags: str) -> None:
+    """Raises if Verilator warns of anything at all."""
+    verilator = tools.simulator()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    tools.call(
+        [
+            *(*verilator.command, "--lint-only", "-Wall", *flags),
+            *("--top-module", top, *files),
+        ],
+        folder,
+        VERILATOR_ROOT=verilator.root,
+    )
+
+
+def simulated(netlist, clock_mhz, words, folder):
+    """Outputs and latency of the emitted text in Verilator."""
+    simulator = Simulator.build(
+        emit(netlist, clock_mhz),
+        netlist,
+        folder,
+        verilator=tools.simulator(),
+        cxx=tools.compiler(),
+    )
+    return simulator.run(words)
+
+
+def every_operation() -> Netlist:
+    """Signed and unsigned, wide and narrow, each operation in each of its forms."""
+    into = Builder("all_v1_0_0")
+    a, b, c = into.input("a", -8, 7), into.input("b", 0, 7), into.input("c", 0, 1)
+    into.input("idle", 0, 3)
+    outputs = [
+        a,
+        b,
+        into.const(5),
+        into.const(-3),
+        into.shift(a, 2),
+        into.shift(a, -2),
+        into.shift(b, -1),
+        into.add(a, b),
+        into.add(into.shift(a, 3), b),
+        into.sub(b, a),
+        into.sub(into.const(2), c),
+        into.sum([a, b, c, into.const(-20)]),
+        into.add(a, into.const(9)),
+        into.clip(a, 0, 3),
+        into.clip(a, 0, 5),
+        into.clip(a, -3, 4),
+        into.clip(a, -8, 2),
+        into.clip(b, 2, 9),
+        into.clip(into.shift(a, 1), 1, 30),
+        into.clip(into.sub(b, into.shift(a, 2)), 0, 15),
+        into.table(a, lambda v: v * v - 20),
+        into.table(b, lambda v: (3, 1, 4, 1, 5, 9, 2, 6)[v]),
+        into.table(c, lambda v: 7 - 9 * v),
+        into.table(into.add(b, c), lambda v: v & 1),
+        into.table(into.clip(a, -3, 4), lambda v: 5 * v),
+        into.table(into.add(into.clip(a, -1, 3), into.const(5)), lambda v: v ^ 3),
+    ]
+    return into.finish([(f"y{k}", index) for k, index in enumerate(outputs)])
+
+
+def test_a_tiny_block_reads_as_it_should():
+    text = emit(NETLIST)[f"{NETLIST.block}.v"]
+    assert text == GOLDEN.read_text()
+
+
+def test_every_operation_is_what_the_referee_says(tmp_path):
+    netlist = every_operation()
+    ports = [range(-8, 8), range(8), range(2), range(4)]
+    words = np.stack(np.meshgrid(*ports, indexing="ij"), axis=-1).reshape(-1, 4)
+    answers, latency = simulated(netlist, 500, words, tmp_path)
+    assert np.array_equal(answers, run(netlist, words))
+    assert latency == pipeline(netlist, 500).cycles
+
+
+def test_a_network_is_what_the_referee_says(tmp_path):
+    netlist = lower(random_network(7, shape=(6, 6, 3)), "net_v1_0_0")
+    words = random_words(random_network(7, shape=(6, 6, 3)), 5000)
+    schedule = pipeline(netlist, 700)
+    assert schedule.cycles > 5
+    answers, latency = simulated(netlist, 700, words, tmp_path)
+    assert np.array_equal(answers, run(netlist, words))
+    assert latency == schedule.cycles
+
+
+@pytest.mark.parametrize("clock_mhz", [50, 360, 600])
+def test_a_network_lints_without_a_warning(clock_mhz, tmp_path):
+    netlist = lower(random_network(1, density=0.3), "net_v1_0_0")
+    lint(emit(netlist, clock_mhz), "net_v1_0_0", tmp_path)
+
+
+def test_every_operation_lints_without_a_warning(tmp_path):
+    lint(emit(every_operation()), "all_v1_0_0", tmp_path)
+
+
+def test_odd_netlists_lint_without_a_warning(tmp_path):
+    seen = []
+
+    @given(netlists())
+    def collect(netlist):
+        seen.append(netlist)
+
+    collect()
+    files = {}
+    for k, netlist in enumerate(seen[::5]):
+        one = Netlist(f"odd{k}", netlist.nodes, netlist.tables, netlist.outputs)
+        files |= emit(one, 300)
+    pins = "".join(f"  odd{k} u{k} ();\n" for k in range(len(files)))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "odd.v").write_text(f"module odd;\n{pins}endmodule\n")
+    verilator = tools.simulator()
+    tools.call(
+        [
+            *(*verilator.command, "--lint-only", "-Wall", "-Wno-PINMISSING"),
+            *("odd.v", "-y", "."),
+        ],
+        tmp_path,
+        VERILATOR_ROOT=verilator.root,
+    )
+
+
+@given(st.integers(-40, 40), st.integers(0, 40), st.data())
+def test_rows_answer_reachable_addresses_and_repeat_entries_elsewhere(lo, span, data):
+    entries = data.draw(
+        st.lists(st.integers(-9, 9), min_size=span + 1, max_size=span + 1)
+    )
+    arg = Node("input", (), lo, lo + span)
+    row = rows(arg, entries)
+    size = 2 ** width(lo, lo + span)
+    assert len(row) == size
+    assert [row[v % size] for v in range(lo, lo + span + 1)] == entries
+    assert set(row) == set(entries)
+
+
+def test_registers_stand_only_where_values_cross_stages():
+    netlist = lower(random_network(0, density=0.3), "net_v1_0_0")
+    schedule = pipeline(netlist, 500)
+    text = emit(netlist, 500)["net_v1_0_0.v"]
+    bits = 0
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["reg"] or words[:2] == ["output", "reg"]:
+            span = next((w for w in words if w.startswith("[")), "[0:0]")
+            span = span.replace("LATENCY", str(schedule.cycles)).replace("-1", "")
+            high, low = (int(x) for x in span.strip("[]").split(":"))
+            bits += high - low + ("LATENCY" not in line)
+    assert bits == schedule.register_bits(netlist)
+
+
+def test_the_same_netlist_gives_the_same_text_and_no_long_lines():
+    netlist = lower(random_network(2), "net_v1_0_0")
+    text = emit(netlist)["net_v1_0_0.v"]
+    assert text == emit(netlist)["net_v1_0_0.v"]
+    assert max(map(len, text.splitlines())) <= 96
+    for word in ("initial", "lint_off", "$readmem", "casez", "'bx"):
+        assert word not in text
+
+
+def test_an_interface_of_another_block_is_refused():
+    schedule, right = pipeline(NETLIST, 100), interface_of(NETLIST)
+    wide = Word("b", 4, False, 1.0, "")
+    wrong = replace(right, inputs=(right.inputs[0], wide))
+    with pytest.raises(UserError, match="'b' of 3 unsigned bits in the netlist and in"):
+        verilog.emit(NETLIST, schedule, wrong)
+    fewer = replace(right, outputs=right.outputs[:1], classes=("Y",))
+    with pytest.raises(
+        UserError, match="netlist has 4 ports, the interface describes 3"
+    ):
+        verilog.emit(NETLIST, schedule, fewer)
