@@ -39,11 +39,11 @@ class TrainConfig:
     """Sums between layers saturate at `-reach..reach`; a power of two."""
     batch: int = 1024
     """Jets per step."""
-    epochs: int = 150
+    epochs: int = 100
     """Passes over the training split."""
     learning_rate: float = 5e-3
     """Adam's step at the start of a cosine period (HGQ-LUT uses 5e-3)."""
-    areas: tuple[float, ...] = (1.6, 0.95, 0.6)
+    areas: tuple[float, ...] = (1.6, 0.9, 0.6)
     """Area wanted at the end of each cosine period, in units of the budget."""
     ramp: float = 0.3
     """Share of a period in which the area target falls."""

@@ -1,0 +1,88 @@
+"""The choice within the budget, on one real block whose cost is varied."""
+
+from dataclasses import replace
+
+import jax.random as jr
+import numpy as np
+import pytest
+
+from firmware import tools
+from models.grid import grid_of_words
+from models.network import LUTNetwork
+from models.train import Candidate
+from trigger.errors import UserError
+from trigger.words import Word
+from workflows.choose import build, choose
+from workflows.recipe import Budget
+
+CLOCK_MHZ = 200.0
+
+
+@pytest.fixture(scope="module")
+def real():
+    """A block of an untrained network, compiled and counted."""
+    code = np.random.default_rng(1).integers(0, 16, (64, 2))
+    network = LUTNetwork(grid_of_words(code, (4, 4)), (2, 2), key=jr.key(1))
+    words = tuple(Word(name, 4, False, 1.0, "GeV") for name in ("pt", "mass"))
+    candidate = Candidate(0, 0.5, 100.0, network)
+    yosys = tools.synthesiser()
+    return build(candidate, "toy_v1_0_0", words, ("a", "b"), CLOCK_MHZ, yosys)
+
+
+def test_a_block_has_the_ports_and_classes_that_it_was_built_for(real):
+    assert [word.name for word in real.interface.inputs] == ["pt", "mass"]
+    assert [word.name for word in real.interface.outputs] == ["a", "b"]
+    assert [name for name, _ in real.netlist.outputs] == ["a", "b"]
+    assert real.area.luts > 0
+    assert all(name.startswith("toy_v1_0_0") for name in real.rtl)
+
+
+@pytest.fixture
+def compiler(real):
+    """Blocks that cost `factor` times what the training has estimated."""
+
+    def with_factor(factor):
+        def compiled(candidate):
+            area = replace(real.area, luts=round(candidate.luts * factor))
+            return replace(real, candidate=candidate, area=area)
+
+        return compiled
+
+    return with_factor
+
+
+@pytest.fixture
+def front(real):
+    network = real.candidate.network
+    return [Candidate(k, 0.5 + 0.01 * k, 100.0 * k, network) for k in range(1, 21)]
+
+
+@pytest.mark.parametrize(("factor", "wanted"), [(1.0, 1000), (1.1, 900), (0.9, 1100)])
+def test_the_best_block_that_really_fits_is_taken(front, compiler, factor, wanted):
+    block, tried = choose(front, Budget(luts=1000), compiler(factor))
+    assert block.candidate.luts == wanted
+    assert tried[-1] is block
+    assert [one.candidate.val_accuracy for one in tried] == sorted(
+        (one.candidate.val_accuracy for one in tried), reverse=True
+    )
+
+
+def test_of_equal_accuracy_the_smaller_is_taken(front, compiler):
+    equal = [replace(candidate, val_accuracy=0.6) for candidate in front]
+    block, _ = choose(equal, Budget(luts=1000), compiler(1.0))
+    assert block.candidate.luts == 100
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [
+        (Budget(luts=50), r"budget.luts=50 .* nearest of 1 compiled needs 100 LUTs"),
+        (
+            Budget(luts=200, latency_ns=0.5, clock_mhz=CLOCK_MHZ),
+            r"budget.latency_ns=0.5 at 200 MHz; .* 2 compiled needs",
+        ),
+    ],
+)
+def test_a_budget_out_of_reach_names_the_nearest(front, compiler, budget, sentence):
+    with pytest.raises(UserError, match=sentence):
+        choose(front, budget, compiler(1.0))

@@ -1,0 +1,76 @@
+"""The report: one file, complete in itself."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+from workflows.report import Content, Table, Tile, render
+
+EMPTY = Table(("a", "b"), (("1", "2"),), frozenset({"b"}))
+CONTENT = Content(
+    title="jsc_hlf_v1_0_0",
+    subtitle="five classes",
+    warnings=["no simulator <here>"],
+    tiles=[
+        Tile("accuracy", "70.0 %", "of 20,000 jets"),
+        Tile("x", "1", "", good=False),
+    ],
+    budget=EMPTY,
+    checks=EMPTY,
+    inputs=EMPTY,
+    outputs=EMPTY,
+    data=EMPTY,
+    figures={
+        name: f'<svg id="{name}"></svg>'
+        for name in ("roc", "confusion", "front", "training", "scores")
+    },
+    settings=[("train.epochs", "3")],
+    versions=[("yosys", "0.1 & more")],
+)
+
+
+class Page(HTMLParser):
+    """Collects tags that are open and addresses that a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str | None] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag != "meta":
+            self.open.append(tag)
+        self.fetched += [v for k, v in attrs if k in ("src", "href", "data", "action")]
+        assert tag not in ("script", "link", "iframe")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_fetches_nothing():
+    text = render(CONTENT)
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.fetched == []
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_texts_are_escaped_and_figures_are_not():
+    text = render(CONTENT)
+    assert "no simulator &lt;here&gt;" in text
+    assert "0.1 &amp; more" in text
+    assert '<svg id="roc"></svg>' in text
+
+
+def test_every_part_of_the_content_is_on_the_page():
+    text = render(dataclasses.replace(CONTENT, title="a title of its own"))
+    assert "a title of its own" in text
+    for name in CONTENT.figures:
+        assert f'<svg id="{name}">' in text
+    assert '<td class="n">2</td>' in text
+    assert '<div class="value bad">1</div>' in text
+
+
+def test_the_same_content_gives_the_same_bytes():
+    assert render(CONTENT) == render(CONTENT)

@@ -1,0 +1,192 @@
+"""Whole runs, small ones: from a ROOT file to an accepted bundle."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import uproot
+
+from workflows import run as workflow
+from workflows.cli import main
+
+SMALL = [
+    *("data.schema.tree=Jets", "data.schema.features=a,b,c", "data.schema.units=,,GeV"),
+    *("data.schema.label=label", "data.schema.event=run,block,event"),
+    *("data.schema.classes=q,t", "train.units=3", "train.batch=128"),
+    *("train.epochs=3", "train.most_address=4", "words.bits=6", "budget.luts=400"),
+    *("verify.random_words=200", "data.fractions=0.5,0.2,0.3"),
+]
+KEYS = [
+    "schema_version",
+    "recipe",
+    "accuracy",
+    "auc",
+    "luts",
+    "ffs",
+    "latency_cycles",
+    "latency_ns",
+    "clock_mhz",
+    "ii",
+    "mismatches",
+    "events_checked",
+    "train_seconds",
+    "samples_per_second",
+    "bundle",
+    "mlflow_run_id",
+    "seed",
+]
+
+
+def write_jets(path, jets=900):
+    rng = np.random.default_rng(7)
+    label = rng.integers(0, 2, jets).astype(np.int8)
+    columns = {
+        "run": np.ones(jets, np.uint32),
+        "block": np.ones(jets, np.uint32),
+        "event": (np.arange(jets) // 2).astype(np.uint64),
+        "label": label,
+        "a": rng.normal(label, 1.0).astype(np.float32),
+        "b": rng.exponential(1.0 + label).astype(np.float32),
+        "c": rng.uniform(0, 100, jets).astype(np.float32),
+    }
+    with uproot.recreate(path) as file:
+        tree = file.mktree("Jets", {name: c.dtype for name, c in columns.items()})
+        tree.extend(columns)
+
+
+def command(*more):
+    return ["run", "jsc_hlf", "--data", "jets.root", "--set", *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A working folder with jets in it, which all runs of this file share."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        write_jets("jets.root")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def first(place):
+    """A complete run in `place / "one"`; its exit status."""
+    return main(command("--out", "one"))
+
+
+def mlflow_runs(place):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+    found = client.search_experiments(filter_string="name = 'jsc_hlf'")
+    return client, client.search_runs([found[0].experiment_id])
+
+
+def visible(place):
+    return sorted(path.name for path in place.iterdir())
+
+
+def test_a_run_leaves_its_folder_and_the_record_and_nothing_else(place, first):
+    assert first == 0
+    assert visible(place) == ["jets.root", "mlartifacts", "mlflow.db", "one"]
+    assert visible(place / "one") == [
+        *("jsc_hlf_v1_0_0", "recipe.json", "report.html", "summary.json")
+    ]
+
+
+def test_the_summary_has_the_promised_keys_and_no_mismatch(place, first):
+    summary = json.loads((place / "one" / "summary.json").read_text())
+    assert list(summary) == KEYS
+    assert summary["mismatches"] == {"numpy": 0, "cpp": 0, "verilog": 0}
+    assert summary["luts"] <= 400
+    assert summary["events_checked"] > 200 + 0.2 * 900
+    assert 0.5 < summary["accuracy"] <= 1
+    assert sorted(summary["auc"]) == ["q", "t"]
+    assert (place / summary["bundle"] / "manifest.json").exists()
+
+
+def test_the_bundle_is_accepted_until_a_file_is_changed(place, first, capsys):
+    bundle = "one/jsc_hlf_v1_0_0"
+    assert main(["verify", bundle]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "accepted"
+    target = place / bundle / "README.md"
+    text = target.read_text()
+    target.write_text(text + " ")
+    assert main(["verify", bundle]) == 1
+    assert "NOT ACCEPTED" in capsys.readouterr().out
+    target.write_text(text)
+
+
+def test_mlflow_holds_settings_curves_figures_and_the_bundle(place, first):
+    client, runs = mlflow_runs(place)
+    run = next(r for r in runs if r.info.status == "FINISHED")
+    manifest = json.loads(
+        (place / "one" / "jsc_hlf_v1_0_0" / "manifest.json").read_text()
+    )
+    assert manifest["mlflow"]["run_id"] == run.info.run_id
+    assert run.data.params["train.epochs"] == "3"
+    assert run.data.tags["id"] == "jsc_hlf_v1_0_0"
+    assert run.data.tags["data"] == manifest["data"]["sha256"]
+    assert len(client.get_metric_history(run.info.run_id, "training/loss")) == 3
+    top = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"bundle", "figures", "report.html", "summary.json"} <= top
+    assert (place / "mlartifacts").is_dir()
+
+
+def test_the_same_seed_gives_the_same_netlist_and_json_ends_the_output(
+    place, first, capsys
+):
+    netlist = place / "one" / "jsc_hlf_v1_0_0" / "netlist.json"
+    before = netlist.read_bytes()
+    assert main(command("--out", "one", "--json")) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == json.loads((place / "one/summary.json").read_text())
+    assert netlist.read_bytes() == before
+
+
+def test_a_budget_out_of_reach_leaves_nothing(place, first, capsys):
+    before = visible(place)
+    assert main(command("budget.luts=1", "--out", "two")) == 2
+    assert "no network fits budget.luts=1" in capsys.readouterr().err.splitlines()[-1]
+    assert visible(place) == before
+    assert {run.info.status for run in mlflow_runs(place)[1]} >= {"FAILED"}
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing(place, first, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = visible(place)
+    monkeypatch.setattr(workflow, "train", interrupted)
+    assert main(command("--out", "two")) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "jetlut run: interrupted, nothing kept"
+    assert visible(place) == before
+    assert {run.info.status for run in mlflow_runs(place)[1]} >= {"KILLED"}
+
+
+def test_without_a_compiler_the_bundle_says_so(place, first, capsys, monkeypatch):
+    monkeypatch.setenv("CXX", os.fspath(place / "no-such-compiler"))
+    assert main(command("--out", "three")) == 0
+    told = capsys.readouterr()
+    assert "WARNING: cpp: not run" in told.err
+    assert "WARNING: verilog: not run" in told.err
+    summary = json.loads((place / "three" / "summary.json").read_text())
+    assert summary["mismatches"] == {"numpy": 0, "cpp": None, "verilog": None}
+    assert "was not run" in (place / "three" / "report.html").read_text()
+    monkeypatch.delenv("CXX")
+    assert main(["verify", "three/jsc_hlf_v1_0_0"]) == 1
+    assert "not every check was run" in capsys.readouterr().out
+
+
+def test_an_event_on_both_sides_of_the_test_is_refused(place, capsys):
+    write_jets("other.root", 20)
+    assert main([*command(), "--test-data", "other.root"]) == 2
+    assert "10 of 10 events of the test files" in capsys.readouterr().err
+
+
+def test_a_split_without_a_class_is_refused(place, capsys):
+    assert main(command("data.fractions=0.998,0.001,0.001")) == 2
+    assert "has no jets in the" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""The command line: `jetlut COMMAND ...`, one file per command.
+
+This module owns what all commands share: finding the command, and how an ending is
+told.  Exit status 0 is success, 1 a difference that was found, 2 a mistake of the
+user told in one sentence, 130 Ctrl-C.  A traceback is always a bug.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, final
+
+from trigger.errors import UserError
+from workflows.commands import inspect, recipes, run, ui, verify
+
+COMMANDS = (run, recipes, inspect, verify, ui)
+
+EXAMPLE = """\
+example:
+  $ jetlut run jsc_hlf
+"""
+
+
+@final
+class Parser(argparse.ArgumentParser):
+    """An argument parser that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with status 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = Parser(
+        prog="jetlut",
+        description="From an LHC ROOT file to a verified firmware block.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The words after `jetlut`.
+
+    Returns:
+        The exit status of the process.
+    """
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    try:
+        return args.run(args)
+    except UserError as error:
+        print(f"jetlut {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"jetlut {args.command}: interrupted, nothing kept", file=sys.stderr)
+        return 130
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    sys.exit(status)

@@ -1,0 +1,141 @@
+"""`jetlut run`: from ROOT files to a verified bundle and a report."""
+
+import argparse
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = """\
+examples:
+  $ jetlut run jsc_hlf
+  $ jetlut run jsc_hlf --data 'jets/*.root' --set budget.luts=800 train.epochs=40
+  $ jetlut run jsc_hlf --set train.epochs=3 train.batch=4096 budget.luts=20000 \\
+      budget.latency_ns=200
+  result                 jsc_hlf
+  ──────────────────────────────────────────────────────────────────────────────
+  accuracy               0.6548
+  AUC                    g 0.8862  q 0.8603  t 0.9124  w 0.8517  z 0.8258
+  LUTs, FFs (estimate)   4,539, 1,267
+  latency                19.4 ns (7 cycles at 360 MHz)
+  proof: network         passed, 0 of 30099
+  proof: numpy           passed, 0 of 30099
+  proof: cpp             passed, 0 of 30099
+  proof: verilog         passed, 0 of 32834
+  proof: tables          passed, 0 of 95972
+  proof: latency         passed, 0 of 1, 7 cycles seen
+  training               6 s, 238,351 jets/s
+  bundle                 runs/jsc_hlf-seed1-ac65fb09/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-ac65fb09/report.html
+  summary                runs/jsc_hlf-seed1-ac65fb09/summary.json
+  MLflow run             4ed4e3d09dea4431ab5738d5f20f19fd (see it by: jetlut ui)
+"""
+
+
+def add_parser(commands) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="train, compile, prove and pack a recipe",
+        description="Read jets, train within the budget, compile to Verilog, prove all "
+        "forms equal, pack the bundle, record the run in MLflow, write the report.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", help="name of a recipe, see jetlut recipes")
+    parser.add_argument(
+        "--data", nargs="+", metavar="GLOB", help="ROOT files instead of the recipe's"
+    )
+    parser.add_argument(
+        "--test-data",
+        nargs="+",
+        metavar="GLOB",
+        help="ROOT files that are the test set; the others are then not tested on",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A.B=C",
+        help="change settings, see jetlut recipes RECIPE",
+    )
+    parser.add_argument("--seed", type=int, help="seed of the training")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results (default: runs/RECIPE-seedN-SETTINGS)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print summary.json as the only output"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the recipe and prints where everything is; 1 if a proof failed."""
+    from rich.console import Console
+
+    from workflows.progress import terminal
+    from workflows.recipe import override
+    from workflows.recipes import load
+
+    recipe = override(load(args.recipe), args.set)
+    if args.data:
+        recipe = replace(recipe, data=replace(recipe.data, files=tuple(args.data)))
+    if args.test_data:
+        data = replace(recipe.data, test_files=tuple(args.test_data))
+        recipe = replace(recipe, data=data)
+    if args.seed is not None:
+        recipe = replace(recipe, seed=args.seed)
+    out = (
+        args.out or Path("runs") / f"{recipe.name}-seed{recipe.seed}-{recipe.digest()}"
+    )
+
+    from workflows import run as workflow
+    from workflows.summary import to_json
+
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with terminal(Console(stderr=True, highlight=False)) as reporter:
+            outcome = workflow.run(recipe, out, reporter)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if args.json:
+        print(to_json(outcome.summary))
+    else:
+        _show(outcome)
+    return 0 if outcome.proven else 1
+
+
+def _stop(number: int, _frame: Any) -> None:
+    """Ends the run as Ctrl-C does, so that a batch system leaves no remains."""
+    sys.exit(128 + number)
+
+
+def _show(outcome: Any) -> None:
+    """A short table of results and of the places where the rest is."""
+    from workflows.console import show
+    from workflows.folder import REPORT, SUMMARY
+
+    s = outcome.summary
+    rows = [
+        ("accuracy", f"{s.accuracy:.4f}"),
+        ("AUC", "  ".join(f"{name} {value:.4f}" for name, value in s.auc.items())),
+        ("LUTs, FFs (estimate)", f"{s.luts:,}, {s.ffs:,}"),
+        (
+            "latency",
+            f"{s.latency_ns:.1f} ns ({s.latency_cycles} cycles at {s.clock_mhz:g} MHz)",
+        ),
+    ]
+    rows += [(f"proof: {name}", str(check)) for name, check in outcome.checks.items()]
+    rows += [
+        ("training", f"{s.train_seconds:.0f} s, {s.samples_per_second:,.0f} jets/s"),
+        ("bundle", s.bundle),
+        ("report", str(outcome.folder / REPORT)),
+        ("summary", str(outcome.folder / SUMMARY)),
+        ("MLflow run", f"{s.mlflow_run_id} (see it by: jetlut ui)"),
+    ]
+    show(("result", s.recipe), rows)

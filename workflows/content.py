@@ -1,0 +1,178 @@
+"""What a run puts on its report: every number as the text that stands there."""
+
+from collections.abc import Mapping
+
+from firmware.prove import Check
+from models.train import TrainResult
+from trigger.words import Word
+from workflows.choose import Block
+from workflows.dataset import Dataset
+from workflows.recipe import Recipe, settings
+from workflows.report import Content, Table, Tile
+from workflows.scores import Quality
+from workflows.summary import Summary
+
+MEANING = {
+    "network": "trained network (JAX) against the netlist",
+    "numpy": "NumPy emulator",
+    "cpp": "C++ emulator, compiled here",
+    "verilog": "Verilog, simulated back to back and with gaps and resets",
+    "tables": "every entry of every table in Verilog and C++",
+    "latency": "cycles from input to output in the simulation",
+}
+
+
+def make(
+    recipe: Recipe,
+    data: Dataset,
+    trained: TrainResult,
+    block: Block,
+    quality: Quality,
+    summary: Summary,
+    checks: Mapping[str, Check],
+    figures: Mapping[str, str],
+    versions: Mapping[str, str],
+) -> Content:
+    """Gathers the page of a run."""
+    return Content(
+        title=recipe.block,
+        subtitle=recipe.description,
+        warnings=_warnings(checks),
+        tiles=_tiles(recipe, trained, quality, summary, checks),
+        budget=_budget(recipe, block),
+        checks=_checks(checks),
+        inputs=_ports("in_", block.interface.inputs),
+        outputs=_ports("out_", block.interface.outputs),
+        data=_data(data),
+        figures=figures,
+        settings=[
+            (
+                path,
+                ", ".join(map(str, value)) if isinstance(value, tuple) else str(value),
+            )
+            for path, _, value in settings(recipe)
+        ],
+        versions=[
+            *versions.items(),
+            ("MLflow run", summary.mlflow_run_id),
+            ("data SHA-256", data.hash()),
+        ],
+    )
+
+
+def count(check: Check) -> str:
+    """`0 of N`, or why there is no count."""
+    if check.status == "not run":
+        return "not run"
+    return f"{check.mismatches:,} of {check.words:,}"
+
+
+def _warnings(checks: Mapping[str, Check]) -> list[str]:
+    verbs = {"failed": "failed", "not run": "was not run"}
+    return [
+        f"The check {name!r} ({MEANING.get(name, name)}) {verbs[check.status]}"
+        + (f": {check.reason}." if check.reason else ".")
+        for name, check in checks.items()
+        if check.status != "passed"
+    ]
+
+
+def _tiles(
+    recipe: Recipe,
+    trained: TrainResult,
+    quality: Quality,
+    summary: Summary,
+    checks: Mapping[str, Check],
+) -> list[Tile]:
+    worst = max(check.mismatches for check in checks.values())
+    proven = all(check.status == "passed" for check in checks.values())
+    mean = sum(quality.auc.values()) / len(quality.auc)
+    return [
+        Tile(
+            "accuracy",
+            f"{100 * quality.accuracy:.2f} %",
+            f"± {100 * quality.accuracy_error:.2f} % on {len(quality.labels):,} test jets",
+        ),
+        Tile("mean AUC", f"{mean:.4f}", "each class against the rest"),
+        Tile(
+            "LUTs (estimate)",
+            f"{summary.luts:,}",
+            f"budget {recipe.budget.luts:,}; {summary.ffs:,} flip-flops",
+        ),
+        Tile(
+            "latency",
+            f"{summary.latency_ns:.1f} ns",
+            f"{summary.latency_cycles} cycles at {summary.clock_mhz:g} MHz",
+        ),
+        Tile(
+            "mismatches",
+            f"{worst:,} of {summary.events_checked:,}",
+            "words on every path" if proven else "not every check passed, see below",
+            good=proven,
+        ),
+        Tile(
+            "training",
+            f"{trained.seconds:.0f} s",
+            f"{trained.samples_per_second:,.0f} jets/s, {len(trained.log)} epochs",
+        ),
+    ]
+
+
+def _budget(recipe: Recipe, block: Block) -> Table:
+    budget, area, schedule = recipe.budget, block.area, block.schedule
+    return Table(
+        ("quantity", "budget", "this block", "kind"),
+        (
+            ("6-input LUTs", f"≤ {budget.luts:,}", f"{area.luts:,}", "estimate"),
+            ("flip-flops", "–", f"{area.ffs:,}", "estimate"),
+            ("logic depth, LUT levels", "–", f"{area.depth}", "estimate"),
+            (
+                "latency, ns",
+                f"≤ {budget.latency_ns:g}",
+                f"{schedule.latency_ns:.2f}",
+                f"exact, if the clock of {schedule.clock_mhz:g} MHz closes",
+            ),
+            ("latency, cycles", "–", f"{schedule.cycles}", "exact"),
+            ("initiation interval, cycles", "–", f"{schedule.ii}", "exact"),
+        ),
+        frozenset({"budget", "this block"}),
+    )
+
+
+def _checks(checks: Mapping[str, Check]) -> Table:
+    return Table(
+        ("check", "what is compared", "differences", "outcome", "remark"),
+        tuple(
+            (name, MEANING.get(name, ""), count(check), check.status, check.reason)
+            for name, check in checks.items()
+        ),
+        frozenset({"differences"}),
+    )
+
+
+def _ports(prefix: str, words: tuple[Word, ...]) -> Table:
+    return Table(
+        ("index", "port", "bits", "sign", "LSB", "least", "greatest", "unit"),
+        tuple(
+            (
+                str(index),
+                prefix + word.name,
+                str(word.bits),
+                "signed" if word.signed else "unsigned",
+                f"2^{word.lsb_exponent}",
+                f"{word.limits[0]:g}",
+                f"{word.limits[1]:g}",
+                word.unit or "1",
+            )
+            for index, word in enumerate(words)
+        ),
+        frozenset({"index", "bits", "LSB", "least", "greatest"}),
+    )
+
+
+def _data(data: Dataset) -> Table:
+    rows = [(s.name, f"{s.jets:,}", s.sha256) for s in data.sources]
+    for name in ("training", "validation", "test"):
+        jets = len(getattr(data, name).labels)
+        rows.append((f"{name} split", f"{jets:,}", "by a hash of the event"))
+    return Table(("file or split", "jets", "SHA-256"), tuple(rows), frozenset({"jets"}))

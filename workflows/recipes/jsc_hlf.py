@@ -1,0 +1,65 @@
+"""Jet tagging from high-level features: g, q, t, W or Z from 16 numbers a jet.
+
+The task of J. Duarte et al., "Fast inference of deep neural networks in FPGAs for
+particle physics", JINST 13 (2018) P07027, doi:10.1088/1748-0221/13/07/P07027, on jets
+generated for this project.  `jsc_hlf` trains for about half a minute on two cores;
+`jsc_hlf_full` is the schedule that the published numbers come from.
+"""
+
+from dataclasses import replace
+
+from models.train import TrainConfig
+from trigger.jets import JetSchema
+from workflows.recipe import Budget, Data, Recipe, Verify, Words
+
+FEATURES = (
+    "zlogz",
+    "c1_b0_mmdt",
+    "c1_b1_mmdt",
+    "c1_b2_mmdt",
+    "c2_b1_mmdt",
+    "c2_b2_mmdt",
+    "d2_b1_mmdt",
+    "d2_b2_mmdt",
+    "d2_a1_b1_mmdt",
+    "d2_a1_b2_mmdt",
+    "m2_b1_mmdt",
+    "m2_b2_mmdt",
+    "n2_b1_mmdt",
+    "n2_b2_mmdt",
+    "mass_mmdt",
+    "multiplicity",
+)
+"""Energy correlation functions of groomed jets and their ratios, the groomed mass and
+the number of constituents; pure numbers but for the mass."""
+
+SCHEMA = JetSchema(
+    tree="Events",
+    features=tuple(f"Jet_{name}" for name in FEATURES),
+    units=tuple("GeV" if name == "mass_mmdt" else "" for name in FEATURES),
+    label="Jet_label",
+    event=("run", "luminosityBlock", "event"),
+    classes=("g", "q", "t", "w", "z"),
+)
+
+DEMO = Recipe(
+    name="jsc_hlf",
+    description="five jet classes from 16 high-level features, half a minute of training",
+    data=Data(SCHEMA),
+    # Seven bits resolve the groomed mass to 2 GeV, a fifth of what separates W and Z.
+    words=Words(bits=7),
+    train=TrainConfig(epochs=100),
+    budget=Budget(luts=1000, latency_ns=25.0, clock_mhz=360.0),
+    verify=Verify(random_words=10_000),
+)
+
+FULL = replace(
+    DEMO,
+    name="jsc_hlf_full",
+    description="five jet classes from 16 high-level features, some ten minutes",
+    # Small batches use each jet more often; the reference converges best at 512 too.
+    train=TrainConfig(epochs=900, batch=512, areas=(1.5, 0.9, 0.6, 0.4)),
+    budget=Budget(luts=1500, latency_ns=25.0, clock_mhz=360.0),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DEMO, FULL)}

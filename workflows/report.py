@@ -1,0 +1,75 @@
+"""The report of a run: one HTML file that needs nothing beside it.
+
+This module owns the page alone; what stands on it is given as texts and tables.  The
+page asks no server for anything: style, figures and numbers are inside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import final
+
+from markupsafe import Markup
+
+
+@final
+@dataclass(frozen=True)
+class Tile:
+    """One headline number: what it is, the number, and a remark in small print."""
+
+    title: str
+    value: str
+    remark: str
+    good: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """A table of texts; columns named in `numeric` stand flush right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[str] = frozenset()
+
+
+@final
+@dataclass(frozen=True)
+class Content:
+    """What stands on the page.
+
+    Attributes:
+        warnings: Sentences that the reader must see first, such as a check not run.
+        figures: SVG text by name: roc, confusion, front, training, scores.
+        settings: Every setting of the recipe as `(path, value)`.
+        versions: Tools and files that took part, as `(name, version)`.
+    """
+
+    title: str
+    subtitle: str
+    warnings: Sequence[str]
+    tiles: Sequence[Tile]
+    budget: Table
+    checks: Table
+    inputs: Table
+    outputs: Table
+    data: Table
+    figures: Mapping[str, str]
+    settings: Sequence[tuple[str, str]]
+    versions: Sequence[tuple[str, str]]
+
+
+def render(content: Content) -> str:
+    """The page as HTML text; the same content gives the same bytes."""
+    import jinja2
+
+    template = files("workflows") / "templates" / "report.html"
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.from_string(template.read_text(encoding="utf-8"))
+    figures = {name: Markup(text) for name, text in content.figures.items()}
+    return page.render(c=content, figures=figures)

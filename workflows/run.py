@@ -1,0 +1,379 @@
+"""A run, from ROOT files to a verified bundle and a report, as one story.
+
+Nothing is written but the output folder, which appears when it is complete, and the
+MLflow run.  What a person sees on the way goes through a `Reporter`.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Int64
+
+from firmware import binding, bundle, cpp, testbench, tools, vectors
+from firmware.prove import Check, passed, prove
+from models.evaluate import raw_scores
+from models.grid import codes_of_words
+from models.train import EpochLog, TrainData, TrainResult, train
+from trigger import interface as interfaces
+from trigger.errors import UserError
+from workflows import content, figures, report, tracking
+from workflows.choose import Block, build, choose
+from workflows.dataset import Dataset, prepare
+from workflows.folder import RECIPE, REPORT, SUMMARY, results
+from workflows.progress import Reporter
+from workflows.recipe import Recipe, settings
+from workflows.scores import judge
+from workflows.summary import Mismatches, Summary, to_json
+
+FLUSH_SECONDS = 10.0
+"""How often the curves of a training that goes on are sent to MLflow."""
+
+LIBRARIES = ("jax", "equinox", "optax", "numpy", "uproot", "mlflow")
+"""Whose versions are recorded beside those of the tools."""
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run came to, and where it is."""
+
+    summary: Summary
+    folder: Path
+    checks: Mapping[str, Check]
+
+    @property
+    def proven(self) -> bool:
+        """No check found a difference; some may not have been run."""
+        return all(check.status != "failed" for check in self.checks.values())
+
+
+def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
+    """Runs a recipe.
+
+    Args:
+        recipe: What to do.
+        out: Folder of the results; those of an earlier run there are replaced.
+        reporter: Is told how it goes.
+
+    Returns:
+        The summary and the checks.  A failed check does not raise: the results are
+        written, for someone has to look into them.
+
+    Raises:
+        UserError: The folder, the data, a setting or the budget; nothing is written.
+    """
+    yosys = tools.synthesiser()
+    if yosys.missing:
+        raise UserError(f"the budget cannot be checked: {yosys.missing}")
+    with results(out) as folder:
+        reporter.step("read the jets, split them by event, choose the port words")
+        data = prepare(recipe.data, recipe.words)
+        for line in _counts(data):
+            reporter.note(line)
+        flat = {path: value for path, _, value in settings(recipe)}
+        tags = {"id": recipe.block, "data": data.hash(), "seed": str(recipe.seed)}
+        with tracking.track(recipe.name, out.name, flat, tags) as record:
+            reporter.step(f"train within {recipe.budget.luts} LUTs")
+            trained = _train(recipe, data, record, reporter)
+            reporter.note(
+                f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
+                f"{len(trained.front)} networks on the accuracy-area front"
+            )
+
+            reporter.step("compile the best networks until one fits the budget")
+            block, tried = choose(
+                trained.front, recipe.budget, _builder(recipe, data, yosys, reporter)
+            )
+
+            reporter.step("prove network = NumPy = C++ = Verilog")
+            words = vectors.make(
+                block.netlist,
+                data.test.words,
+                random=recipe.verify.random_words,
+                seed=recipe.seed,
+            )
+            expected = _network_answers(block, data, words.words)
+            emulator = cpp.emit(block.netlist)
+            checks = _prove(block, emulator, words.words, expected)
+            for name, check in checks.items():
+                tell = reporter.note if check.status == "passed" else reporter.warn
+                tell(f"{name}: {check}")
+
+            reporter.step("pack the bundle")
+            versions = _versions()
+            contents = bundle.Contents(
+                netlist=block.netlist,
+                interface=interfaces.to_json(block.interface),
+                rtl=block.rtl,
+                emulator=emulator | binding.emit(block.netlist),
+                testbench=testbench.emit(
+                    block.netlist,
+                    block.schedule,
+                    block.interface,
+                    words.words,
+                    expected,
+                ),
+                vectors=words,
+                expected=expected,
+                reports={
+                    "synth.json": block.area.to_json(),
+                    "timing.json": json.dumps(_timing(block), indent=1) + "\n",
+                },
+                checks=checks,
+                semver=recipe.version,
+                clock_mhz=recipe.budget.clock_mhz,
+                cycles=block.schedule.cycles,
+                provenance=_provenance(recipe, data, record, versions),
+            )
+            bundle.pack(contents, folder / recipe.block)
+
+            reporter.step("judge the physics, record the run in MLflow")
+            quality = judge(
+                expected[: len(data.test.labels)],
+                data.test.labels,
+                block.frozen.out_lsb,
+                recipe.data.schema.classes,
+            )
+            summary = Summary(
+                recipe=recipe.name,
+                accuracy=quality.accuracy,
+                auc=quality.auc,
+                luts=block.area.luts,
+                ffs=block.area.ffs,
+                latency_cycles=block.schedule.cycles,
+                latency_ns=round(block.schedule.latency_ns, 3),
+                clock_mhz=block.schedule.clock_mhz,
+                ii=block.schedule.ii,
+                mismatches=Mismatches(
+                    *(_mismatches(checks[name]) for name in ("numpy", "cpp", "verilog"))
+                ),
+                events_checked=len(words.words),
+                train_seconds=round(trained.seconds, 3),
+                samples_per_second=round(trained.samples_per_second, 1),
+                bundle=str(out / recipe.block),
+                mlflow_run_id=record.run_id,
+                seed=recipe.seed,
+            )
+            drawn = figures.draw(
+                quality,
+                trained.log,
+                front=[(c.luts, c.val_accuracy) for c in trained.front],
+                tried=[_point(one) for one in tried],
+                chosen=_point(block),
+                budget_luts=recipe.budget.luts,
+            )
+            page = content.make(
+                recipe, data, trained, block, quality, summary, checks, drawn, versions
+            )
+            (folder / REPORT).write_text(report.render(page), encoding="utf-8")
+            (folder / SUMMARY).write_text(to_json(summary, indent=1) + "\n")
+            (folder / RECIPE).write_text(
+                json.dumps(dataclasses.asdict(recipe), indent=1) + "\n"
+            )
+            for name, text in drawn.items():
+                record.text(text, f"figures/{name}.svg")
+            for name in (REPORT, SUMMARY, RECIPE):
+                record.files(folder / name, "")
+            record.files(folder / recipe.block, f"bundle/{recipe.block}")
+            record.results(_metrics(summary))
+            record.tags({"complete": str(passed(checks)).lower()})
+    return Outcome(summary, out, checks)
+
+
+def _counts(data: Dataset) -> list[str]:
+    files = ", ".join(f"{s.name} ({s.jets:,} jets)" for s in data.sources)
+    return [
+        files,
+        f"{len(data.training.labels):,} training, {len(data.validation.labels):,} "
+        f"validation, {len(data.test.labels):,} test; {len(data.ports)} ports of "
+        f"{sum(word.bits for word in data.ports)} bits",
+    ]
+
+
+def _train(
+    recipe: Recipe, data: Dataset, record: tracking.Track, reporter: Reporter
+) -> TrainResult:
+    """Trains, with the curves flowing to MLflow on the way."""
+    waiting: list[EpochLog] = []
+    flushed = time.monotonic()
+
+    def flush() -> None:
+        record.curves([log.epoch for log in waiting], [_curve(log) for log in waiting])
+        waiting.clear()
+
+    def on_epoch(log: EpochLog) -> None:
+        nonlocal flushed
+        reporter.epoch(log)
+        waiting.append(log)
+        if time.monotonic() - flushed > FLUSH_SECONDS:
+            flush()
+            flushed = time.monotonic()
+
+    trained = train(
+        recipe.train,
+        TrainData(
+            words_train=data.training.words,
+            labels_train=data.training.labels,
+            words_val=data.validation.words,
+            labels_val=data.validation.labels,
+            bits=tuple(word.bits for word in data.ports),
+            signed=tuple(word.signed for word in data.ports),
+            classes=len(recipe.data.schema.classes),
+        ),
+        budget_luts=float(recipe.budget.luts),
+        seed=recipe.seed,
+        on_epoch=on_epoch,
+    )
+    flush()
+    return trained
+
+
+def _curve(log: EpochLog) -> dict[str, float]:
+    names = ("loss", "train_accuracy", "val_accuracy", "luts", "price", "learning_rate")
+    return {f"training/{name}": float(getattr(log, name)) for name in names}
+
+
+def _builder(
+    recipe: Recipe, data: Dataset, yosys: tools.Tool, reporter: Reporter
+) -> Callable[..., Block]:
+    def compiled(candidate: Any) -> Block:
+        block = build(
+            candidate,
+            recipe.block,
+            data.ports,
+            recipe.data.schema.classes,
+            recipe.budget.clock_mhz,
+            yosys,
+        )
+        fits = "fits" if block.fits(recipe.budget) else "does not fit"
+        reporter.note(f"{block}: {fits}, estimated at {candidate.luts:.0f} LUTs")
+        return block
+
+    return compiled
+
+
+def _network_answers(
+    block: Block, data: Dataset, words: Int64[np.ndarray, "events ports"]
+) -> Int64[np.ndarray, "events classes"]:
+    """What the trained network itself says, in JAX."""
+    bits = tuple(word.bits for word in data.ports)
+    signed = tuple(word.signed for word in data.ports)
+    return raw_scores(block.candidate.network, codes_of_words(words, bits, signed))
+
+
+def _prove(
+    block: Block,
+    emulator: Mapping[str, str],
+    words: Int64[np.ndarray, "events ports"],
+    expected: Int64[np.ndarray, "events classes"],
+) -> dict[str, Check]:
+    """All checks; `expected` is the network's word, so NumPy's check is its check."""
+    with TemporaryDirectory(prefix="jetlut-prove-") as folder:
+        checks = prove(
+            block.netlist,
+            block.rtl,
+            emulator,
+            words,
+            expected,
+            cycles=block.schedule.cycles,
+            folder=Path(folder),
+        )
+    return {"network": checks["numpy"], **checks}
+
+
+def _mismatches(check: Check) -> int | None:
+    return None if check.status == "not run" else check.mismatches
+
+
+def _point(block: Block) -> figures.Point:
+    return float(block.area.luts), block.candidate.val_accuracy
+
+
+def _timing(block: Block) -> dict[str, Any]:
+    schedule = block.schedule
+    return {
+        "clock_mhz": schedule.clock_mhz,
+        "latency_cycles": schedule.cycles,
+        "latency_ns": round(schedule.latency_ns, 3),
+        "ii": schedule.ii,
+        "register_bits": schedule.register_bits(block.netlist),
+        "label": "cycles are exact; that the clock closes is an estimate of the delay "
+        "model, not the result of place and route",
+    }
+
+
+def _metrics(summary: Summary) -> dict[str, float]:
+    """The numbers of the summary as flat metrics."""
+    flat = dataclasses.asdict(summary)
+    nested = {
+        f"{group}/{name}": value
+        for group in ("auc", "mismatches")
+        for name, value in flat.pop(group).items()
+    }
+    return {
+        name: float(value)
+        for name, value in (flat | nested).items()
+        if isinstance(value, int | float)
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what took part, by name."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("jetlut", *LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a source tree
+            found[name] = "not installed"
+    return found | tools.versions()
+
+
+def _provenance(
+    recipe: Recipe, data: Dataset, record: tracking.Track, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the manifest says of where the block comes from."""
+    return {
+        "recipe": recipe.name,
+        "settings": recipe.digest(),
+        "seed": recipe.seed,
+        "data": {
+            "sha256": data.hash(),
+            "sources": [dataclasses.asdict(source) for source in data.sources],
+        },
+        "mlflow": {
+            "run_id": record.run_id,
+            "experiment_id": record.experiment_id,
+        },
+        "git": _git(),
+        "tools": dict(versions),
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit of the source, and whether it was changed since; unknown is null."""
+    here = Path(__file__).parent
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(here), *words],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = ask("status", "--porcelain", "--untracked-files=no")
+    commit = ask("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": None if commit is None else bool(status)}
