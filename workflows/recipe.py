@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from models.train import TrainConfig
+from models.settings import TrainConfig
 from trigger.errors import UserError, nearest
 from trigger.jets import JetSchema
 

@@ -32,7 +32,8 @@ from materialised import scores as materialised_scores  # noqa: E402
 
 from models.grid import grid_of_words  # noqa: E402
 from models.network import LUTNetwork, trainable  # noqa: E402
-from models.train import TrainConfig, loss_and_counts  # noqa: E402
+from models.settings import TrainConfig  # noqa: E402
+from models.train import loss_and_counts  # noqa: E402
 
 PORTS, CLASSES = 16, 5
 

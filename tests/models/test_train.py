@@ -9,7 +9,8 @@ import pytest
 from small_networks import random_codes
 
 from models.evaluate import raw_scores
-from models.train import TrainConfig, TrainData, train
+from models.settings import TrainConfig
+from models.train import TrainData, train
 from trigger.errors import UserError
 
 CONFIG = TrainConfig(

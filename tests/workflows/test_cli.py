@@ -36,7 +36,7 @@ def test_the_help_of_recipes_shows_what_recipes_prints(capsys):
 
 def test_recipes_of_one_recipe_prints_settings_that_can_be_set(capsys):
     assert main(["recipes", "jsc_hlf"]) == 0
-    assert "budget.luts=1500\n" in capsys.readouterr().out
+    assert "budget.luts=1000\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,7 @@ def test_inspect_lists_trees_branches_and_entries(capsys):
     [
         (["--help"], {"jax", "mlflow", "matplotlib", "numpy", "rich"}),
         (["inspect", "none.root"], {"jax", "mlflow", "matplotlib"}),
+        (["recipes"], {"jax", "mlflow", "matplotlib"}),
         (["verify", "none"], {"jax", "equinox", "mlflow", "matplotlib", "models"}),
     ],
 )

@@ -5,8 +5,8 @@ import argparse
 EXAMPLE = """\
 example:
   $ jetlut recipes
-  jsc_hlf       five jet classes from 16 high-level features, one-minute training
-  jsc_hlf_full  five jet classes from 16 high-level features, the full schedule
+  jsc_hlf       five jet classes from 16 high-level features, half a minute of training
+  jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
 """
 
 

@@ -8,7 +8,7 @@ generated for this project.  `jsc_hlf` trains for about half a minute on two cor
 
 from dataclasses import replace
 
-from models.train import TrainConfig
+from models.settings import TrainConfig
 from trigger.jets import JetSchema
 from workflows.recipe import Budget, Data, Recipe, Verify, Words
 
