@@ -110,6 +110,8 @@ class Word:
             )
         with np.errstate(over="ignore", under="ignore"):
             counts = np.floor(values.astype(np.float64) / self.lsb)
+        # A quotient too small for a double becomes -0, whose floor is not -1.
+        counts[(counts == 0) & (values < 0)] = -1
         return np.clip(counts, *self.range).astype(np.int64)
 
     def decode(self, raw: Int64[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
