@@ -23,7 +23,7 @@ from scipy.sparse import coo_array
 
 from firmware.build import users
 from firmware.delay import REGISTER_NS, delay_ns
-from firmware.netlist import Netlist
+from firmware.netlist import Netlist, Node
 from trigger.errors import UserError
 
 
@@ -118,10 +118,18 @@ def held_bits(netlist: Netlist) -> list[int]:
     for i, (node, readers) in enumerate(
         zip(netlist.nodes, users(netlist), strict=True)
     ):
-        drops = [max(0, -netlist.nodes[u].by) for u in readers]
+        drops = [_dropped(node, netlist.nodes[u]) for u in readers]
         drop = min(drops, default=node.width) if i not in leaving else 0
-        held.append(0 if node.op == "const" else max(0, node.width - drop))
+        held.append(0 if node.op == "const" else node.width - drop)
     return held
+
+
+def _dropped(node: Node, reader: Node) -> int:
+    """Low bits of `node` that `reader` does without."""
+    if reader.lo == reader.hi:
+        return node.width
+    # A right shift by more than the width still reads the sign.
+    return min(max(0, -reader.by), node.width - 1)
 
 
 def _as_soon_as_possible(

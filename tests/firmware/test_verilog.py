@@ -138,6 +138,17 @@ def test_every_operation_lints_without_a_warning(tmp_path):
     lint(emit(every_operation()), "all_v1_0_0", tmp_path)
 
 
+def test_a_shift_by_more_than_the_width_still_reads_the_sign(tmp_path):
+    nodes = (
+        Node("input", (), -1, 0, name="sign"),
+        Node("shift", (0,), -1, 0, by=-3),
+    )
+    netlist = Netlist("sign_v1_0_0", nodes, (), (("y", 1),))
+    words = np.array([[0], [-1], [-1], [0]])
+    answers, _ = simulated(netlist, 500, words, tmp_path)
+    assert np.array_equal(answers, words)
+
+
 def test_odd_netlists_lint_without_a_warning(tmp_path):
     seen = []
 
