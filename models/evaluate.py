@@ -89,7 +89,7 @@ def raw_scores(
     fraction = score_fraction(np.asarray(last.entry), np.asarray(last.fraction))
     parts = [
         np.asarray(table_scores(network, tables, jnp.asarray(part, jnp.int32)))
-        for part in np.split(code, range(block, len(code), block))
+        for part in np.split(network.leading(code), range(block, len(code), block))
     ]
     raw = np.concatenate(parts).astype(np.float64) * 2.0**fraction
     whole = np.rint(raw).astype(np.int64)

@@ -37,7 +37,7 @@ def freeze(
         ValueError: Ports or outputs are not as many as the network has, or as wide.
     """
     layers_tables = network_tables(network)
-    bits = np.array(network.grids[0].bits, np.int64)
+    bits = np.array(network.port_bits, np.int64)
     if [p.bits for p in ports] != bits.tolist():
         raise ValueError(
             f"the network reads words of {bits.tolist()} bits, the ports have "

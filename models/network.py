@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Integer, PRNGKeyArray
+from jaxtyping import Array, Float, Int64, Integer, PRNGKeyArray
 
 from models import cost
 from models.bag import bag, bag_of_values
-from models.grid import Grid, grid_of_sums
+from models.grid import Grid, grid_of_sums, grid_of_words
 from models.lut_dense import LUTDense, Tables
 from models.quantise import LN2
 
@@ -28,10 +28,12 @@ class LUTNetwork(eqx.Module):
     layers: tuple[LUTDense, ...]
     grids: tuple[Grid, ...]
     reach: float = eqx.field(static=True)
+    port_bits: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,
-        words: Grid,
+        code: Integer[np.ndarray, "events n_in"],
+        port_bits: tuple[int, ...],
         widths: tuple[int, ...],
         *,
         hidden: int = 8,
@@ -42,7 +44,9 @@ class LUTNetwork(eqx.Module):
         """Builds the network of HGQ-LUT: batch normalisation in all layers but the last.
 
         Args:
-            words: Grid of the port words.
+            code: Codes of the port words in the training split; they decide where
+                the edge functions are evaluated, see `models.grid`.
+            port_bits: Width of each port.
             widths: Outputs of each layer; the last is the number of classes.
             hidden: Hidden units of the edge functions.
             most_address: Cap on the address width, in bits.
@@ -56,10 +60,10 @@ class LUTNetwork(eqx.Module):
             raise ValueError("a network needs at least one layer, got widths=()")
         if reach <= 0 or np.log2(reach) % 1:
             raise ValueError(f"reach must be a power of two, got {reach}")
-        layers, grids = [], [words]
-        for n_in, n_out in zip(
-            (words.fine.shape[0], *widths[:-1]), widths, strict=True
-        ):
+        seen_bits = tuple(min(bits, most_address) for bits in port_bits)
+        grid = grid_of_words(leading(code, port_bits, seen_bits), seen_bits)
+        layers, grids = [], [grid]
+        for n_in, n_out in zip((len(port_bits), *widths[:-1]), widths, strict=True):
             key, layer_key = jr.split(key)
             last = len(layers) == len(widths) - 1
             layers.append(
@@ -79,10 +83,20 @@ class LUTNetwork(eqx.Module):
         self.layers = tuple(layers)
         self.grids = tuple(grids)
         self.reach = reach
+        self.port_bits = tuple(port_bits)
 
     def __call__(self, code: Integer[Array, " n_in"]) -> Float[Array, " classes"]:
-        """Scores of one event; for a batch, `scores` shares the tables."""
+        """Scores of one event, from the leading bits of its words' codes.
+
+        For a batch, `scores` shares the tables.
+        """
         return scores(self, self.tables(), code[None])[0]
+
+    def leading(
+        self, code: Integer[np.ndarray, "events n_in"]
+    ) -> Int64[np.ndarray, "events n_in"]:
+        """The leading bits of the codes of port words: all that an edge may read."""
+        return leading(code, self.port_bits, self.grids[0].bits)
 
     def tables(self) -> tuple[Tables, ...]:
         """All layers on all codes; the only costly part that knows no batch."""
@@ -96,6 +110,15 @@ class LUTNetwork(eqx.Module):
         pairs = zip(self.layers, self.grids, strict=True)
         layers = tuple(layer.within_caps(grid) for layer, grid in pairs)
         return eqx.tree_at(lambda n: n.layers, self, layers)
+
+
+def leading(
+    code: Integer[np.ndarray, "events n_in"],
+    bits: tuple[int, ...],
+    kept: tuple[int, ...],
+) -> Int64[np.ndarray, "events n_in"]:
+    """Codes of `bits` truncated to the `kept` leading ones, input by input."""
+    return code.astype(np.int64) >> (np.array(bits) - np.array(kept))
 
 
 def code_of_sum(
@@ -117,7 +140,7 @@ def scores(
     Args:
         network: For the grids between the layers.
         tables: `network.tables()`.
-        code: Codes of the port words.
+        code: Leading bits of the port words' codes (`LUTNetwork.leading`).
     """
     y = bag(tables[0].entry, code)
     for of_layer, grid in zip(tables[1:], network.grids[1:], strict=True):

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from models.evaluate import network_tables, table_luts, table_scores
-from models.grid import codes_of_words, grid_of_words
+from models.grid import codes_of_words
 from models.network import LUTNetwork, luts, scores, trainable
 from models.price import Price, area_target
 from models.settings import TrainConfig
@@ -116,13 +116,9 @@ def train(
     network, spec, rate, optimiser = _start(config, data, seed)
     parameters, constants = eqx.partition(network, spec)
     state = optimiser.init(parameters)
-    code = jnp.asarray(
-        codes_of_words(data.words_train, data.bits, data.signed), jnp.int32
-    )
+    code = _codes(network, data.words_train, data)
     label = jnp.asarray(data.labels_train, jnp.int32)
-    code_val = jnp.asarray(
-        codes_of_words(data.words_val, data.bits, data.signed), jnp.int32
-    )
+    code_val = _codes(network, data.words_val, data)
     label_val = np.asarray(data.labels_val)
     steps = len(code) // config.batch
 
@@ -227,11 +223,9 @@ def cosine_with_restarts(config: TrainConfig, steps: int) -> optax.Schedule:
 
 
 def _start(config: TrainConfig, data: TrainData, seed: int):
-    grid = grid_of_words(
-        codes_of_words(data.words_train, data.bits, data.signed), data.bits
-    )
     network = LUTNetwork(
-        grid,
+        codes_of_words(data.words_train, data.bits, data.signed),
+        data.bits,
         (*config.units, data.classes),
         hidden=config.edge_hidden,
         most_address=config.most_address,
@@ -240,6 +234,13 @@ def _start(config: TrainConfig, data: TrainData, seed: int):
     )
     rate = cosine_with_restarts(config, len(data.words_train) // config.batch)
     return network, trainable(network), rate, optax.adam(rate)
+
+
+def _codes(
+    network: LUTNetwork, words: Integer[np.ndarray, "events ports"], data: TrainData
+) -> Integer[Array, "events ports"]:
+    code = codes_of_words(words, data.bits, data.signed)
+    return jnp.asarray(network.leading(code), jnp.int32)
 
 
 def _keep(front: list[Candidate], new: Candidate) -> list[Candidate]:

@@ -117,10 +117,17 @@ def choose(
     if not hopeful:
         hopeful = [min(front, key=lambda c: c.luts)]
     tried: list[Block] = []
+    refused: UserError | None = None
     for candidate in sorted(hopeful, key=lambda c: (-c.val_accuracy, c.luts)):
-        tried.append(compiled(candidate))
+        try:
+            tried.append(compiled(candidate))
+        except UserError as error:  # a clock that this network's operations miss
+            refused = error
+            continue
         if tried[-1].fits(budget):
             return tried[-1], tuple(tried)
+    if refused and not tried:
+        raise refused
     nearest = min(tried, key=lambda block: _excess(block, budget))
     raise UserError(
         f"no network fits budget.luts={budget.luts} and budget.latency_ns="

@@ -30,7 +30,6 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from materialised import scores as materialised_scores  # noqa: E402
 
-from models.grid import grid_of_words  # noqa: E402
 from models.network import LUTNetwork, trainable  # noqa: E402
 from models.settings import TrainConfig  # noqa: E402
 from models.train import loss_and_counts  # noqa: E402
@@ -49,7 +48,8 @@ def problem(batch: int, bits: int, config: TrainConfig):
     code = np.clip(rng.normal(0.4, 0.15, (batch, PORTS)), 0, 0.999) * 2**bits
     code = code.astype(np.int64)
     network = LUTNetwork(
-        grid_of_words(code, (bits,) * PORTS),
+        code,
+        (bits,) * PORTS,
         (*config.units, CLASSES),
         hidden=config.edge_hidden,
         most_address=config.most_address,

@@ -5,7 +5,6 @@ import jax
 import jax.random as jr
 import numpy as np
 
-from models.grid import grid_of_words
 from models.network import LUTNetwork
 
 
@@ -22,7 +21,8 @@ def random_network(bits, widths, *, events=200, most_address=4, seed=0, reach=2.
     """A network whose edges read anything from no bit to all, and the codes it saw."""
     code = random_codes(events, bits, seed)
     network = LUTNetwork(
-        grid_of_words(code, tuple(bits)),
+        code,
+        tuple(bits),
         tuple(widths),
         hidden=3,
         most_address=most_address,

@@ -64,7 +64,8 @@ def test_every_table_is_the_networks_on_every_address():
     for i, row in enumerate(layer.tables):
         for j, table in enumerate(row):
             for code in range(2 ** bits[i]):
-                trained = float(tables.entry[i, code, j])
+                seen = code >> (bits[i] - network.grids[0].bits[i])
+                trained = float(tables.entry[i, seen, j])
                 if len(table) == 1:
                     constants[j] += trained if code == 0 else 0
                     continue

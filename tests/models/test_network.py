@@ -9,7 +9,7 @@ import pytest
 from materialised import scores as materialised_scores
 from small_networks import random_codes, random_network
 
-from models.evaluate import network_tables, table_scores
+from models.evaluate import network_tables, raw_scores, table_scores
 from models.network import LUTNetwork, code_of_sum, scores, trainable
 
 NETS = [
@@ -37,7 +37,7 @@ def test_values_and_all_gradients_are_those_of_the_materialised_layers(
     network, code = random_network(bits, widths, most_address=most, seed=seed)
     label = np.random.default_rng(seed).integers(0, widths[-1], len(code))
     parameters, constants = eqx.partition(network, trainable(network))
-    code, label = jnp.asarray(code), jnp.asarray(label)
+    code, label = jnp.asarray(network.leading(code)), jnp.asarray(label)
 
     def engine(p):
         net = eqx.combine(p, constants)
@@ -126,10 +126,20 @@ def test_cells_of_all_widths_are_means_of_finer_cells():
     ],
 )
 def test_impossible_networks_are_refused(change, message):
-    network, _ = random_network((3,), (2,))
+    code = random_codes(10, (3,), 0)
     arguments = {"widths": (2,), "reach": 2.0, "most_address": 3} | change
     with pytest.raises(ValueError, match=message):
-        LUTNetwork(network.grids[0], key=jax.random.key(0), **arguments)
+        LUTNetwork(code, (3,), key=jax.random.key(0), **arguments)
+
+
+def test_bits_that_no_edge_may_read_change_nothing():
+    code = random_codes(200, (5, 4), 1)
+    arguments = {"widths": (3, 2), "most_address": 4, "key": jax.random.key(2)}
+    narrow = LUTNetwork(code, (5, 4), **arguments)
+    noise = np.random.default_rng(0).integers(0, 8, code.shape)
+    wide = LUTNetwork(8 * code + noise, (8, 7), **arguments)
+    expected = raw_scores(narrow, code)
+    assert np.array_equal(raw_scores(wide, 8 * code + noise), expected)
 
 
 def test_codes_of_the_helper_stay_in_range():

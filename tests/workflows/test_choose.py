@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from firmware import tools
-from models.grid import grid_of_words
 from models.network import LUTNetwork
 from models.train import Candidate
 from trigger.errors import UserError
@@ -22,7 +21,7 @@ CLOCK_MHZ = 200.0
 def real():
     """A block of an untrained network, compiled and counted."""
     code = np.random.default_rng(1).integers(0, 16, (64, 2))
-    network = LUTNetwork(grid_of_words(code, (4, 4)), (2, 2), key=jr.key(1))
+    network = LUTNetwork(code, (4, 4), (2, 2), key=jr.key(1))
     words = tuple(Word(name, 4, False, 1.0, "GeV") for name in ("pt", "mass"))
     candidate = Candidate(0, 0.5, 100.0, network)
     yosys = tools.synthesiser()
@@ -86,3 +85,22 @@ def test_of_equal_accuracy_the_smaller_is_taken(front, compiler):
 def test_a_budget_out_of_reach_names_the_nearest(front, compiler, budget, sentence):
     with pytest.raises(UserError, match=sentence):
         choose(front, budget, compiler(1.0))
+
+
+def test_a_network_that_misses_the_clock_gives_way_to_the_next(front, compiler):
+    def compiled(candidate):
+        if candidate.luts > 700:
+            raise UserError("the clock is too fast")
+        return compiler(1.0)(candidate)
+
+    block, tried = choose(front, Budget(luts=1000), compiled)
+    assert block.candidate.luts == 700
+    assert tried == (block,)
+
+
+def test_a_clock_that_no_network_meets_is_refused_with_the_reason(front):
+    def compiled(_):
+        raise UserError("the clock is too fast")
+
+    with pytest.raises(UserError, match="the clock is too fast"):
+        choose(front, Budget(luts=1000), compiled)

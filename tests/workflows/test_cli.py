@@ -58,6 +58,7 @@ def test_recipes_of_one_recipe_prints_settings_that_can_be_set(capsys):
         (["inspect", "mine"], "is not a ROOT file"),
         (["verify", "mine"], "jetlut verify: mine is not a bundle"),
         (["recipes", "jsc"], "no recipe 'jsc'"),
+        (["ui", "--port", "70000"], "port 70000 of 127.0.0.1 cannot be used"),
     ],
 )
 def test_a_mistake_is_one_line_status_2_and_nothing_left(

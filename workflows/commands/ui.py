@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import socket
 import sys
 from typing import NoReturn
+
+from trigger.errors import UserError
 
 EXAMPLE = """\
 example:
@@ -36,8 +39,22 @@ def run(args: argparse.Namespace) -> int:
     if address.startswith(("http://", "https://")):
         print(f"the store is a server already, its page is {address}")
     else:
+        _refuse_taken(args.port)
         _serve(address, args.port)
     return 0
+
+
+def _refuse_taken(port: int) -> None:
+    """Says in one sentence what MLflow's server would say in many."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"port {port} of 127.0.0.1 cannot be used ({error}); name another one, "
+            "from 1024 to 65535, by --port"
+        ) from error
 
 
 def _serve(address: str, port: int) -> NoReturn:
