@@ -18,7 +18,13 @@ COMMANDS = (run, recipes, inspect, verify, ui)
 
 EXAMPLE = """\
 example:
+  $ jetlut recipes
+  jsc_hlf       five jet classes from 16 high-level features, half a minute of training
+  jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
   $ jetlut run jsc_hlf
+  ...
+  bundle                 runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-7e8d838c/report.html
 """
 
 

@@ -11,25 +11,26 @@ EXAMPLE = """\
 examples:
   $ jetlut run jsc_hlf
   $ jetlut run jsc_hlf --data 'jets/*.root' --set budget.luts=800 train.epochs=40
-  $ jetlut run jsc_hlf --set train.epochs=3 train.batch=4096 budget.luts=20000 \\
-      budget.latency_ns=200
+  $ jetlut run jsc_hlf_full --data 'train_*.root' --test-data test.root --seed 7 --json
+
+output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6548
-  AUC                    g 0.8862  q 0.8603  t 0.9124  w 0.8517  z 0.8258
-  LUTs, FFs (estimate)   4,539, 1,267
-  latency                19.4 ns (7 cycles at 360 MHz)
-  proof: network         passed, 0 of 30099
-  proof: numpy           passed, 0 of 30099
-  proof: cpp             passed, 0 of 30099
-  proof: verilog         passed, 0 of 32834
-  proof: tables          passed, 0 of 95972
-  proof: latency         passed, 0 of 1, 7 cycles seen
-  training               6 s, 238,351 jets/s
-  bundle                 runs/jsc_hlf-seed1-ac65fb09/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-ac65fb09/report.html
-  summary                runs/jsc_hlf-seed1-ac65fb09/summary.json
-  MLflow run             4ed4e3d09dea4431ab5738d5f20f19fd (see it by: jetlut ui)
+  accuracy               0.6962
+  AUC                    g 0.9085  q 0.8895  t 0.9393  w 0.8965  z 0.8816
+  LUTs, FFs (estimate)   867, 504
+  latency                13.9 ns (5 cycles at 360 MHz)
+  proof: network         passed, 0 of 30067
+  proof: numpy           passed, 0 of 30067
+  proof: cpp             passed, 0 of 30067
+  proof: verilog         passed, 0 of 32808
+  proof: tables          passed, 0 of 8554
+  proof: latency         passed, 0 of 1, 5 cycles seen
+  training               20 s, 417,380 jets/s
+  bundle                 runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-7e8d838c/report.html
+  summary                runs/jsc_hlf-seed1-7e8d838c/summary.json
+  MLflow run             0d3ab15ca96e41b4afc2a19f5b02b655 (see it by: jetlut ui)
 """
 
 

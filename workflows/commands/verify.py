@@ -5,18 +5,18 @@ from pathlib import Path
 
 EXAMPLE = """\
 example:
-  $ jetlut verify runs/jsc_hlf-seed1-ac65fb09/jsc_hlf_v1_0_0
+  $ jetlut verify runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0
   check     outcome   differences   remark
   ───────────────────────────────────────────────────────────────────
   files     passed        0 of 17
   ports     passed        0 of 21
-  network   passed     0 of 30099   recorded when the bundle was made
-  numpy     passed     0 of 30099
-  cpp       passed     0 of 30099
-  verilog   passed     0 of 32834
-  tables    passed     0 of 95972
-  latency   passed         0 of 1   7 cycles seen
+  network   passed     0 of 30067   recorded when the bundle was made
+  numpy     passed     0 of 30067
+  cpp       passed     0 of 30067
+  verilog   passed     0 of 32808
+  tables    passed      0 of 8554
+  latency   passed         0 of 1   5 cycles seen
   accepted
 """
 
