@@ -165,7 +165,8 @@ def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:
             of another type than the setting's, or one that the setting refuses.
 
     Example:
-        >>> override(recipe, ["budget.luts=800"]).budget.luts  # doctest: +SKIP
+        >>> from workflows.recipes import load
+        >>> override(load("jsc_hlf"), ["budget.luts=800"]).budget.luts
         800
     """
     known = {path: kind for path, kind, _ in settings(recipe)}

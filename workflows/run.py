@@ -37,6 +37,9 @@ from workflows.summary import Mismatches, Summary, to_json
 FLUSH_SECONDS = 10.0
 """How often the curves of a training that goes on are sent to MLflow."""
 
+FEW_STEPS = 500
+"""Below this many steps the bit widths have hardly moved from where they start."""
+
 LIBRARIES = ("jax", "equinox", "optax", "numpy", "uproot", "mlflow")
 """Whose versions are recorded beside those of the tools."""
 
@@ -83,6 +86,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
         tags = {"id": recipe.block, "data": data.hash(), "seed": str(recipe.seed)}
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train within {recipe.budget.luts} LUTs")
+            _warn_of_few_steps(recipe, len(data.training.labels), reporter)
             trained = _train(recipe, data, record, reporter)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
@@ -187,6 +191,17 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
             record.results(_metrics(summary))
             record.tags({"complete": str(passed(checks)).lower()})
     return Outcome(summary, out, checks)
+
+
+def _warn_of_few_steps(recipe: Recipe, jets: int, reporter: Reporter) -> None:
+    """Says when the data are too few for the schedule, before the time is spent."""
+    steps = recipe.train.epochs * (jets // max(recipe.train.batch, 1))
+    if 0 < steps < FEW_STEPS:
+        reporter.warn(
+            f"{recipe.train.epochs} epochs of {jets:,} jets in batches of "
+            f"{recipe.train.batch} are {steps} steps of training, at least {FEW_STEPS} "
+            "are needed to learn much; raise train.epochs or lower train.batch"
+        )
 
 
 def _counts(data: Dataset) -> list[str]:

@@ -127,7 +127,10 @@ def track(
             found.experiment_id
             if found
             else client.create_experiment(
-                experiment, artifact_location=root and (root / experiment).as_uri()
+                experiment,
+                artifact_location=root and (root / experiment).as_uri(),
+                # Opens MLflow's page on curves and comparisons, not on chat traces.
+                tags={"mlflow.experimentKind": "custom_model_development"},
             )
         )
         run = client.create_run(experiment_id, tags=dict(tags), run_name=name)

@@ -161,8 +161,10 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(place, first, capsys, monkeypatch
     before = visible(place)
     monkeypatch.setattr(workflow, "train", interrupted)
     assert main(command("--out", "two")) == 130
-    last = capsys.readouterr().err.splitlines()[-1]
+    *remarks, last = capsys.readouterr().err.splitlines()
     assert last == "jetlut run: interrupted, nothing kept"
+    told = " ".join(" ".join(remarks).split())
+    assert "WARNING: 3 epochs of 460 jets in batches of 128 are 9 steps" in told
     assert visible(place) == before
     assert {run.info.status for run in mlflow_runs(place)[1]} >= {"KILLED"}
 
