@@ -40,34 +40,31 @@ def table_luts(network: LUTNetwork, tables: tuple[Tables, ...]) -> Float[Array, 
     return luts(network, tables)
 
 
-def sum_fraction(entry: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-    """Fractional bits of the sums of a layer: the most that an entry of theirs uses.
+def sum_fraction(tables: Tables, least: float = 0.0) -> Int64[np.ndarray, " n_out"]:
+    """Fractional bits of the sums of a layer, checked to be exact.
 
     Args:
-        entry: Entries `(n_in, codes, n_out)`, multiples of `2**-fraction`.
-        fraction: Fractional bits `(n_in, n_out)` of each edge.
-
-    Returns:
-        Fractional bits `(n_out,)`.
+        tables: The layer.
+        least: Result for a sum without a fraction.
 
     Raises:
         UserError: A sum could leave the integers that float32 holds exactly.
     """
-    used = np.where(np.any(entry != 0, axis=1), fraction, 0)
-    most = np.max(used, axis=0).astype(np.int64)
-    largest = np.sum(np.max(np.abs(entry), axis=1), axis=0) * 2.0**most
-    if np.max(largest) >= EXACT:
+    fraction = np.asarray(tables.sum_fraction(least)).astype(np.int64)
+    most = np.sum(np.max(np.abs(np.asarray(tables.entry)), axis=1), axis=0)
+    counts = most * 2.0**fraction
+    if np.max(counts) >= EXACT:
         raise UserError(
-            f"output {int(np.argmax(largest))} of a layer sums to {np.max(largest):.0f} "
+            f"output {int(np.argmax(counts))} of a layer sums to {np.max(counts):.0f} "
             f"steps of its LSB, float32 is exact up to {EXACT} only; train with fewer "
             "fractional bits"
         )
-    return most
+    return fraction
 
 
-def score_fraction(entry: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+def score_fraction(tables: Tables) -> Int64[np.ndarray, " n_out"]:
     """Fractional bits of the scores: one LSB for all, so that words can be compared."""
-    own = sum_fraction(entry, fraction)
+    own = sum_fraction(tables)
     return np.full_like(own, np.max(own))
 
 
@@ -85,8 +82,7 @@ def raw_scores(
         Scores in counts of the LSB that all outputs share; nothing is rounded here.
     """
     tables = network_tables(network)
-    last = tables[-1]
-    fraction = score_fraction(np.asarray(last.entry), np.asarray(last.fraction))
+    fraction = score_fraction(tables[-1])
     parts = [
         np.asarray(table_scores(network, tables, jnp.asarray(part, jnp.int32)))
         for part in np.split(network.leading(code), range(block, len(code), block))

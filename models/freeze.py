@@ -49,9 +49,12 @@ def freeze(
         if n:
             step, bits = _requantise(network, tables, out_fraction, n)
             layers.append(step)
-        entry, fraction = np.asarray(tables.entry), np.asarray(tables.fraction)
         last = n == len(layers_tables) - 1
-        out_fraction = (score_fraction if last else sum_fraction)(entry, fraction)
+        out_fraction = (
+            score_fraction(tables)
+            if last
+            else sum_fraction(tables, network.least_fraction)
+        )
         layer = _tables(tables, out_fraction, network.grids[n].bits, bits, f"lut{n}")
         layers.append(layer)
     if len(outputs) != len(out_fraction):

@@ -42,6 +42,16 @@ class Tables(eqx.Module):
     smooth: Float[Array, "n_in codes n_out"]
     """Entries before rounding, for the area term."""
 
+    def sum_fraction(self, least: float = 0.0) -> Float[Array, " n_out"]:
+        """Fractional bits of the sums: the most that a nonzero entry brings.
+
+        Args:
+            least: Result for a sum without a fraction.
+        """
+        used = jnp.any(self.entry != 0, axis=1)
+        most = jnp.max(jnp.where(used, self.fraction, least), axis=0)
+        return jax.lax.stop_gradient(jnp.maximum(most, least))
+
 
 @final
 class LUTDense(eqx.Module):

@@ -18,7 +18,7 @@ from models import cost
 from models.bag import bag, bag_of_values
 from models.grid import Grid, grid_of_sums, grid_of_words
 from models.lut_dense import LUTDense, Tables
-from models.quantise import LN2
+from models.quantise import LN2, power_of_two
 
 
 @final
@@ -85,6 +85,11 @@ class LUTNetwork(eqx.Module):
         self.reach = reach
         self.port_bits = tuple(port_bits)
 
+    @property
+    def least_fraction(self) -> float:
+        """Fractional bits that any sum inside has, so that 0 is within the reach."""
+        return float(-np.log2(self.reach))
+
     def __call__(self, code: Integer[Array, " n_in"]) -> Float[Array, " classes"]:
         """Scores of one event, from the leading bits of its words' codes.
 
@@ -122,11 +127,20 @@ def leading(
 
 
 def code_of_sum(
-    y: Float[Array, "*shape"], bits: int, reach: float
-) -> Integer[Array, "*shape"]:
-    """The code of a sum: truncated to `2**bits` steps over `-reach..reach`, saturating."""
+    y: Float[Array, "*batch units"],
+    bits: int,
+    reach: float,
+    fraction: Float[Array, " units"],
+) -> Integer[Array, "*batch units"]:
+    """The code of a sum: truncated to `2**bits` steps over `-reach..reach`, saturating.
+
+    A sum saturates at the last multiple of its own LSB, `2**-fraction`, below the
+    reach.  So a code has never more bits than the sum tells apart, and the firmware can
+    leave out those below.
+    """
     half = 2 ** (bits - 1)
-    k = jnp.floor(y * (half / reach)) + half
+    top = reach - 1 / power_of_two(fraction)
+    k = jnp.floor(jnp.minimum(y, top) * (half / reach)) + half
     return jnp.clip(k, 0, 2 * half - 1).astype(jnp.int32)
 
 
@@ -143,8 +157,15 @@ def scores(
         code: Leading bits of the port words' codes (`LUTNetwork.leading`).
     """
     y = bag(tables[0].entry, code)
-    for of_layer, grid in zip(tables[1:], network.grids[1:], strict=True):
-        k = jax.lax.stop_gradient(code_of_sum(y, grid.most_bits, network.reach))
+    for before, of_layer, grid in zip(
+        tables, tables[1:], network.grids[1:], strict=False
+    ):
+        k = code_of_sum(
+            jax.lax.stop_gradient(y),
+            grid.most_bits,
+            network.reach,
+            before.sum_fraction(network.least_fraction),
+        )
         units = jnp.arange(k.shape[1])
         value = jax.lax.stop_gradient(y)
         inside = (jnp.abs(value) <= network.reach).astype(y.dtype)

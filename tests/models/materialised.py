@@ -71,11 +71,14 @@ def scores(network, code):
         value = constant(y)
         reach = network.reach
         clipped = jnp.clip(value, -reach, reach)[:, :, None]
+        # The LSB of the sums; edges of all zeros do not have the finest here.
+        lsb = 2.0 ** -jnp.max(jnp.round(network.layers[n - 1].fraction), axis=0)
 
-        def of_sums(width, clipped=clipped, value=value, reach=reach):
+        def of_sums(width, clipped=clipped, value=value, reach=reach, lsb=lsb):
             step = 2 * reach / 2.0**width
-            top = reach - step
-            seen = jnp.clip(jnp.floor(clipped / step) * step, -reach, top) + step / 2
+            top = jnp.minimum(clipped, (reach - constant(lsb))[:, None])
+            seen = jnp.clip(jnp.floor(top / step) * step, -reach, reach - step)
+            seen = seen + step / 2
             inside = (jnp.abs(value) <= reach)[:, :, None]
             return seen, jnp.broadcast_to(clipped, seen.shape), inside * jnp.ones(())
 

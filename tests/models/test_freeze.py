@@ -14,6 +14,7 @@ NETS = [
     ((4, 2, 5), (6, 3), 4),
     ((4,) * 5, (7, 4, 3), 5),
     ((6,) * 4, (8, 5), 2),
+    ((7, 7), (4, 3), 7),  # addresses finer than the sums they read
 ]
 
 
@@ -39,9 +40,11 @@ def frozen_scores(frozen, code):
 
 
 @pytest.mark.parametrize(("bits", "widths", "most"), NETS)
-@pytest.mark.parametrize("seed", range(4))
-def test_frozen_scores_are_the_networks_scores(bits, widths, most, seed):
-    network, code = random_network(bits, widths, most_address=most, seed=seed)
+@pytest.mark.parametrize(("seed", "reach"), [(0, 2.0), (1, 2.0), (2, 0.5), (3, 0.25)])
+def test_frozen_scores_are_the_networks_scores(bits, widths, most, seed, reach):
+    network, code = random_network(
+        bits, widths, most_address=most, seed=seed, reach=reach
+    )
     names = tuple(f"y{j}" for j in range(widths[-1]))
     frozen = freeze(network, ports(bits), names)
     anything = np.random.default_rng(seed).integers(

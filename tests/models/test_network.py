@@ -86,15 +86,24 @@ def test_an_edge_sees_only_the_leading_bits_of_its_code(width):
 
 
 def test_codes_of_sums_nest_under_truncation():
-    y = jnp.linspace(-3, 3, 1001)
-    fine = code_of_sum(y, 6, 2.0)
+    y = jnp.linspace(-3, 3, 1001)[:, None]
+    fine = code_of_sum(y, 6, 2.0, jnp.array([9.0]))
     for bits in range(1, 6):
-        assert np.array_equal(code_of_sum(y, bits, 2.0), fine >> (6 - bits))
+        coarse = code_of_sum(y, bits, 2.0, jnp.array([9.0]))
+        assert np.array_equal(coarse, fine >> (6 - bits))
 
 
 def test_sums_beyond_the_reach_saturate():
-    y = jnp.array([-1e9, -2.0, 1.999, 2.0, 1e9])
-    assert code_of_sum(y, 3, 2.0).tolist() == [0, 0, 7, 7, 7]
+    y = jnp.array([-1e9, -2.0, 1.5, 2.0, 1e9])[:, None]
+    assert code_of_sum(y, 3, 2.0, jnp.array([1.0]))[:, 0].tolist() == [0, 0, 7, 7, 7]
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 2])
+def test_a_saturated_sum_has_the_code_of_the_last_one_that_is_not(fraction):
+    sums = jnp.arange(-3.0, 4.0, 2.0**-fraction)[:, None]
+    codes = code_of_sum(sums, 6, 2.0, jnp.array([float(fraction)]))[:, 0]
+    kept = 6 - (fraction + 2)  # below, a sum of this LSB tells nothing apart
+    assert np.array_equal(codes >> kept << kept, codes)
 
 
 def test_entries_are_multiples_of_their_step():
