@@ -16,21 +16,21 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6962
-  AUC                    g 0.9085  q 0.8895  t 0.9393  w 0.8965  z 0.8816
-  LUTs, FFs (estimate)   867, 504
+  accuracy               0.6968
+  AUC                    g 0.9090  q 0.8902  t 0.9402  w 0.8973  z 0.8819
+  LUTs, FFs (estimate)   902, 464
   latency                13.9 ns (5 cycles at 360 MHz)
   proof: network         passed, 0 of 30067
   proof: numpy           passed, 0 of 30067
   proof: cpp             passed, 0 of 30067
   proof: verilog         passed, 0 of 32808
-  proof: tables          passed, 0 of 8554
+  proof: tables          passed, 0 of 8580
   proof: latency         passed, 0 of 1, 5 cycles seen
-  training               20 s, 417,380 jets/s
+  training               20 s, 425,024 jets/s
   bundle                 runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
   report                 runs/jsc_hlf-seed1-7e8d838c/report.html
   summary                runs/jsc_hlf-seed1-7e8d838c/summary.json
-  MLflow run             0d3ab15ca96e41b4afc2a19f5b02b655 (see it by: jetlut ui)
+  MLflow run             5ddebcbe4f104137a03ac9af36222789 (see it by: jetlut ui)
 """
 
 

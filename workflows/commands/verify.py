@@ -15,7 +15,7 @@ example:
   numpy     passed     0 of 30067
   cpp       passed     0 of 30067
   verilog   passed     0 of 32808
-  tables    passed      0 of 8554
+  tables    passed      0 of 8580
   latency   passed         0 of 1   5 cycles seen
   accepted
 """
