@@ -36,6 +36,7 @@ from firmware import vectors
 from firmware.netlist import Netlist, to_json
 from firmware.prove import Check, passed
 from trigger.errors import UserError
+from trigger.folders import mend, replace
 
 FORMAT = "jetlut-bundle"
 VERSION = 1
@@ -83,21 +84,16 @@ def pack(contents: Contents, target: Path) -> Path:
     target = target.absolute()
     check_target(target)
     partial = target.with_name(f".{target.name}.partial")
-    old = target.with_name(f".{target.name}.old")
     try:
-        for rest in (partial, old):  # of an earlier run that was interrupted
-            if rest.exists():
-                shutil.rmtree(rest)
+        mend(target)
+        if partial.exists():  # of an earlier run that was interrupted
+            shutil.rmtree(partial)
         partial.mkdir(parents=True)
         for path, data in _files(contents).items():
             (partial / path).parent.mkdir(exist_ok=True)
             (partial / path).write_bytes(data)
         (partial / MANIFEST).write_text(_manifest(contents, partial))
-        if target.exists():
-            target.rename(old)
-        partial.rename(target)
-        if old.exists():
-            shutil.rmtree(old)
+        replace(partial, target)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"the bundle {target} cannot be written: {error}") from error

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trigger.errors import UserError
+from trigger.folders import mend, replace
 
 SUMMARY = "summary.json"
 RECIPE = "recipe.json"
@@ -58,7 +59,7 @@ def results(target: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield writing
         writing.chmod(0o777 & ~_umask())
-        _swap(writing, target)
+        replace(writing, target)
     finally:
         shutil.rmtree(writing, ignore_errors=True)
         os.close(lock)
@@ -85,28 +86,9 @@ def _refuse_foreign(target: Path) -> None:
         )
 
 
-def _swap(writing: Path, target: Path) -> None:
-    """Puts the new folder in the place of the old; two renames, undone on failure."""
-    old = target.with_name(f".{target.name}.old")
-    if target.exists():
-        target.rename(old)
-    try:
-        writing.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _sweep(target: Path) -> None:
     """Removes what killed runs have left beside the target, and mends a half swap."""
-    old = target.with_name(f".{target.name}.old")
-    if old.exists():
-        if target.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(target)
+    mend(target)
     for remains in target.parent.glob(f".{target.name}.new-*"):
         lock = os.open(remains, os.O_RDONLY)
         try:
