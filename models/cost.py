@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from models.grid import Grid
 from models.lut_dense import Tables
 from models.quantise import power_of_two, straight_through
 
@@ -36,22 +35,19 @@ def luts_per_bit(address: Float[Array, "n_in n_out"]) -> Float[Array, "n_in n_ou
     return known[w] + (above - below) / 2 * (address - fixed)
 
 
-def entry_bits(tables: Tables, grid: Grid) -> Float[Array, "n_in n_out"]:
+def entry_bits(tables: Tables) -> Float[Array, "n_in n_out"]:
     """Bits of each edge's entries, once their least is taken off and put in the bias.
 
     Forward it counts whole bits of the rounded entries; backward it is the smooth
     `log2(1 + span)` of the unrounded ones, so that an edge feels the price of a bit
     before it loses it.  A dead edge has 0 bits and no gradient.
     """
-    seen = grid.seen[:, :, None] > 0
     # Carries d(2**f)/df, which power_of_two alone does not.
     fixed = jax.lax.stop_gradient(tables.fraction)
     steps = power_of_two(tables.fraction) * jnp.exp2(tables.fraction - fixed)
 
     def span(entries: Float[Array, "n_in codes n_out"]) -> Float[Array, "n_in n_out"]:
-        top = jnp.max(jnp.where(seen, entries, -jnp.inf), axis=1)
-        bottom = jnp.min(jnp.where(seen, entries, jnp.inf), axis=1)
-        return (top - bottom) * steps
+        return jnp.ptp(entries, axis=1) * steps
 
     hard = jnp.round(jax.lax.stop_gradient(span(tables.entry)))
     # Bits of the largest entry, ceil(log2(1 + hard)), exact for whole numbers.
@@ -60,6 +56,6 @@ def entry_bits(tables: Tables, grid: Grid) -> Float[Array, "n_in n_out"]:
     return straight_through(smooth, bits)
 
 
-def luts(tables: Tables, grid: Grid) -> Float[Array, ""]:
+def luts(tables: Tables) -> Float[Array, ""]:
     """LUTs of one layer, its adders included."""
-    return jnp.sum(entry_bits(tables, grid) * luts_per_bit(tables.address))
+    return jnp.sum(entry_bits(tables) * luts_per_bit(tables.address))

@@ -35,9 +35,9 @@ def table_scores(
 
 
 @eqx.filter_jit
-def table_luts(network: LUTNetwork, tables: tuple[Tables, ...]) -> Float[Array, ""]:
+def table_luts(tables: tuple[Tables, ...]) -> Float[Array, ""]:
     """Estimated LUTs from given tables."""
-    return luts(network, tables)
+    return luts(tables)
 
 
 def sum_fraction(tables: Tables, least: float = 0.0) -> Int64[np.ndarray, " n_out"]:

@@ -33,8 +33,6 @@ class Grid(eqx.Module):
     """Coordinate seen at code `k` through an address of `w` bits: `cell[w, i, k]`."""
     weight: Float[Array, "n_in codes"]
     """Share of the training events at each code; rows sum to 1."""
-    seen: Float[Array, "n_in codes"]
-    """1 where a code can occur, 0 beyond the width of a narrow input."""
     bits: tuple[int, ...] = eqx.field(static=True)
     """Width of each input's code."""
 
@@ -54,17 +52,12 @@ def codes_of_words(
     return words.astype(np.int64) - np.array(lowest)
 
 
-def grid_of_words(
-    code: Int[np.ndarray, "events n_in"],
-    bits: tuple[int, ...],
-    dtype: type = np.float32,
-) -> Grid:
+def grid_of_words(code: Int[np.ndarray, "events n_in"], bits: tuple[int, ...]) -> Grid:
     """The grid of port words, from their codes in the training split.
 
     Args:
         code: Unsigned codes `0..2**bits - 1` of the training events.
         bits: Width of each input's code.
-        dtype: Floating type of training.
     """
     count = 2 ** max(bits)
     counts = np.stack([np.bincount(column, minlength=count) for column in code.T])
@@ -73,16 +66,16 @@ def grid_of_words(
     smooth = (counts + 0.5 / count) / (counts.sum(axis=1, keepdims=True) + 0.5)
     rank = np.cumsum(smooth, axis=1) - smooth / 2
     fine = np.clip(ndtri(np.clip(rank, 1e-6, 1 - 1e-6)), -3.0, 3.0)
-    return _grid(fine, smooth, weight, bits, dtype)
+    return _grid(fine, smooth, weight, bits)
 
 
-def grid_of_sums(units: int, bits: int, reach: float, dtype: type = np.float32) -> Grid:
+def grid_of_sums(units: int, bits: int, reach: float) -> Grid:
     """The grid of sums inside the network: `2**bits` equal steps over `-reach..reach`."""
     count = 2**bits
     step = 2 * reach / count
     fine = np.tile((np.arange(count) + 0.5) * step - reach, (units, 1))
     flat = np.full_like(fine, 1 / count)
-    return _grid(fine, flat, flat, (bits,) * units, dtype)
+    return _grid(fine, flat, flat, (bits,) * units)
 
 
 def _grid(
@@ -90,7 +83,6 @@ def _grid(
     mass: np.ndarray,
     weight: np.ndarray,
     bits: tuple[int, ...],
-    dtype: type,
 ) -> Grid:
     n_in, count = fine.shape
     widest = max(bits)
@@ -105,14 +97,13 @@ def _grid(
             total = np.sum(m, axis=1)
             mean = np.divide(mean, total, out=np.zeros_like(mean), where=total > 0)
             cell[w, i] = np.repeat(mean, size)
-    # Codes that the input cannot make stand where its last code stands.
+    # Codes beyond a narrow input stand where its last stands, and change no extreme.
     for i, b in enumerate(bits):
         cell[:, i, 2**b :] = cell[:, i, 2**b - 1 : 2**b]
         fine[i, 2**b :] = fine[i, 2**b - 1]
     return Grid(
-        fine=jnp.asarray(fine, dtype),
-        cell=jnp.asarray(cell, dtype),
-        weight=jnp.asarray(weight, dtype),
-        seen=jnp.asarray(own, dtype),
+        fine=jnp.asarray(fine, jnp.float32),
+        cell=jnp.asarray(cell, jnp.float32),
+        weight=jnp.asarray(weight, jnp.float32),
         bits=tuple(bits),
     )

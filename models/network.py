@@ -176,10 +176,9 @@ def scores(
     return y
 
 
-def luts(network: LUTNetwork, tables: tuple[Tables, ...]) -> Float[Array, ""]:
+def luts(tables: tuple[Tables, ...]) -> Float[Array, ""]:
     """The area term: LUTs of all layers."""
-    layers = zip(tables, network.grids, strict=True)
-    return sum((cost.luts(*layer) for layer in layers), start=jnp.zeros(()))
+    return sum(map(cost.luts, tables), start=jnp.zeros(()))
 
 
 def trainable(network: LUTNetwork) -> LUTNetwork:

@@ -86,7 +86,7 @@ def loss_and_counts(
     """Cross entropy plus the price of the area; beside it, both accuracy and area."""
     tables = network.tables()
     score = scores(network, tables, code)
-    area = luts(network, tables)
+    area = luts(tables)
     entropy = optax.softmax_cross_entropy_with_integer_labels(score, label)
     accuracy = jnp.mean(jnp.argmax(score, axis=1) == label)
     return jnp.mean(entropy) + price * area, (accuracy, area)
@@ -153,7 +153,7 @@ def train(
 
     price = Price(config.price)
     periods = tuple(area * budget_luts for area in config.areas)
-    first = float(table_luts(network, network_tables(network)))
+    first = float(table_luts(network_tables(network)))
     front: list[Candidate] = []
     log: list[EpochLog] = []
     begin = time.perf_counter()
@@ -165,7 +165,7 @@ def train(
         )
         network = eqx.combine(parameters, constants)
         tables = network_tables(network)
-        area = float(table_luts(network, tables))
+        area = float(table_luts(tables))
         score = np.asarray(table_scores(network, tables, code_val))
         val_accuracy = float(np.mean(np.argmax(score, axis=1) == label_val))
         if not np.isfinite(float(loss)):

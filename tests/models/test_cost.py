@@ -13,7 +13,7 @@ from models.frozen import FrozenPort, FrozenTables
 
 @eqx.filter_jit
 def area(layer, grid):
-    return luts(layer.tables(grid), grid)
+    return luts(layer.tables(grid))
 
 
 def first_layer(**change):
@@ -61,7 +61,7 @@ def test_the_bits_counted_are_those_of_the_frozen_tables():
     (layer,) = freeze(network, ports, tuple("uvwxyz")).layers
     assert isinstance(layer, FrozenTables)
     needed = [[int(np.ptp(t)).bit_length() for t in row] for row in layer.tables]
-    counted = entry_bits(network.tables()[0], network.grids[0])
+    counted = entry_bits(network.tables()[0])
     assert np.array_equal(counted, needed)
 
 
@@ -69,7 +69,7 @@ def test_the_area_grows_with_every_width_it_can_still_change():
     network, _ = random_network((5, 4), (6,), most_address=5)
     grid = network.grids[0]
     slope = eqx.filter_grad(area)(network.layers[0], grid)
-    alive = np.asarray(entry_bits(network.tables()[0], grid)) > 0
+    alive = np.asarray(entry_bits(network.tables()[0])) > 0
     assert np.all(np.asarray(slope.fraction)[alive] > 0)
     assert np.all(np.asarray(slope.address)[~alive] == 0)
 
