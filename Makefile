@@ -21,6 +21,8 @@ export XDG_CACHE_HOME           := $(CACHE)
 export XDG_CONFIG_HOME          := $(CACHE)/config
 export XDG_DATA_HOME            := $(CACHE)/share
 export JAX_PLATFORMS            := cpu
+export JAX_COMPILATION_CACHE_DIR := $(CACHE)/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.3
 export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 

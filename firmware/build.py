@@ -5,6 +5,7 @@ about intervals, about the order of the address of a table, or about dead nodes.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import final
 
 from firmware.netlist import Netlist, Node, Op, interval
@@ -20,7 +21,7 @@ class Builder:
         self.nodes: list[Node] = []
         self._tables: dict[tuple[int, tuple[int, ...]], int] = {}
         self._entries: list[tuple[int, ...]] = []
-        self._index: dict[tuple, int] = {}
+        self._index: dict[Node, int] = {}
 
     def input(self, name: str, lo: int, hi: int) -> int:
         """A port; ports are never merged nor dropped."""
@@ -50,6 +51,17 @@ class Builder:
         """`a - b`."""
         return self._node("sub", (a, b), layer=layer)
 
+    def negative(self, a: int, layer: str = "") -> int:
+        """`-a`, a minus term of a sum; a shift up stays the last thing done to it."""
+        node = self.nodes[a]
+        if node.op == "const":
+            return self.const(-node.lo)
+        if node.op == "shift" and node.by > 0:
+            return self.shift(self.negative(node.args[0], layer), node.by, layer)
+        if is_negative(self.nodes, a):
+            return node.args[1]
+        return self.sub(self.const(0), a, layer)
+
     def sum(self, args: Sequence[int], layer: str = "") -> int:
         """The sum of any number of nodes; of none, the constant 0."""
         if not args:
@@ -65,6 +77,15 @@ class Builder:
             return a
         lo, hi = interval("clip", [node], bounds=(lo, hi))
         return self._node("clip", (a,), bounds=(lo, hi), layer=layer)
+
+    def wrap(self, a: int, bits: int, twos: bool, layer: str = "") -> int:
+        """The `bits` low bits of `a`; nothing at all where that changes no value."""
+        node = self.nodes[a]
+        if node.op == "wrap" and bits <= node.bits:
+            return self.wrap(node.args[0], bits, twos, layer)
+        if interval("wrap", [node], bits=bits, twos=twos) == (node.lo, node.hi):
+            return a
+        return self._node("wrap", (a,), bits=bits, twos=twos, layer=layer)
 
     def table(self, a: int, entry: Callable[[int], int], layer: str = "") -> int:
         """`entry(a)`, looked up; `entry` is asked for the reachable values of `a`."""
@@ -101,6 +122,8 @@ class Builder:
                     tables.get(node.table, -1),
                     node.name,
                     node.layer,
+                    node.bits,
+                    node.twos,
                 )
             )
         return Netlist(
@@ -118,10 +141,14 @@ class Builder:
         by: int = 0,
         entries: tuple[int, ...] = (),
         bounds: tuple[int, int] = (0, 0),
+        bits: int = 0,
+        twos: bool = False,
         layer: str = "",
     ) -> int:
         nodes = [self.nodes[a] for a in args]
-        lo, hi = interval(op, nodes, by=by, entries=entries, bounds=bounds)
+        lo, hi = interval(
+            op, nodes, by=by, entries=entries, bounds=bounds, bits=bits, twos=twos
+        )
         if lo == hi and op != "const":
             return self.const(lo)
         table = -1
@@ -129,11 +156,20 @@ class Builder:
             table = self._tables.setdefault((nodes[0].lo, entries), len(self._entries))
             if table == len(self._entries):
                 self._entries.append(entries)
-        key = (op, args, lo, hi, by, table)
-        if key not in self._index:
-            self._index[key] = len(self.nodes)
-            self.nodes.append(Node(op, args, lo, hi, by, table, layer=layer))
-        return self._index[key]
+        node = Node(op, args, lo, hi, by, table, bits=bits, twos=twos)
+        if node not in self._index:
+            self._index[node] = len(self.nodes)
+            self.nodes.append(replace(node, layer=layer))
+        return self._index[node]
+
+
+def is_negative(nodes: Sequence[Node], index: int) -> bool:
+    """Whether a node is a minus term, `0 - a`."""
+    node = nodes[index]
+    if node.op != "sub":
+        return False
+    first = nodes[node.args[0]]
+    return first.lo == first.hi == 0
 
 
 def copy(
@@ -164,6 +200,8 @@ def copy(
             return into.sum(args, node.layer)
         case "clip":
             return into.clip(args[0], node.lo, node.hi, node.layer)
+        case "wrap":
+            return into.wrap(args[0], node.bits, node.twos, node.layer)
         case "table":
             return into.table(args[0], lookup(netlist, index), node.layer)
 

@@ -236,6 +236,8 @@ def _expression(
     kind = "32" if all(map(_is_narrow, [node, *operands])) else "64"
     if node.op in ("add", "sum") and kind == "32" and not _sums_narrow(operands):
         kind = "64"
+    if node.op == "wrap" and node.bits > 30:  # the mask is an operand too
+        kind = "64"
     if kind == "64":
         args = [f"std::int64_t{{{arg}}}" for arg in args]
     match node.op:
@@ -248,6 +250,12 @@ def _expression(
         case "shift":
             bits = 31 if kind == "32" else 63
             text = f"({args[0]} >> {min(-node.by, bits)})"
+        case "wrap":
+            half = 1 << (node.bits - 1)
+            text = f"({args[0]} & {_literal(2 * half - 1, kind)})"
+            if node.twos:
+                half = _literal(half, kind)
+                text = f"(({text} ^ {half}) - {half})"
         case _:
             bounds = f"{_literal(node.lo, kind)}, {_literal(node.hi, kind)}"
             text = f"saturate<std::int{kind}_t>({args[0]}, {bounds})"

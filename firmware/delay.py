@@ -42,10 +42,12 @@ def delay_ns(node: Node, args: Sequence[Node]) -> float:
         args: The nodes that it reads.
     """
     match node.op:
-        case "input" | "const" | "shift":
+        case "input" | "const" | "shift" | "wrap":
             return 0.0
-        case "add" | "sub":
+        case "add":
             return add_ns(node, args)
+        case "sub":  # it borrows from the lowest bit that is taken away
+            return ADD_NS + CARRY_NS * (node.width - low_zeros(args[1]))
         case "sum":
             depth = (len(args) - 1).bit_length()
             return depth * (ADD_NS + CARRY_NS * node.width)

@@ -84,6 +84,8 @@ def expression(netlist: Netlist, index: int, names: Sequence[str], wires: Wires)
             )
         case "clip":
             return _clip(node, args[0], names[0], wires)
+        case "wrap":  # the wire is no wider than the bits kept, and says how to read it
+            return wires.extended(names[0], args[0], width)
         case "table":
             whole = wires.read(names[0], args[0].width - 1)
             return f"t{node.table}({whole})"

@@ -57,6 +57,10 @@ def run(
                 value = args[0] - args[1]
             case "clip":
                 value = np.clip(args[0], node.lo, node.hi)
+            case "wrap":
+                low = args[0] & ((1 << node.bits) - 1)
+                half = 1 << (node.bits - 1)
+                value = (low ^ half) - half if node.twos else low
             case "table":
                 value = tables[node.table][args[0] - netlist.nodes[node.args[0]].lo]
         values.append(value)

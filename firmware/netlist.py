@@ -22,18 +22,19 @@ from typing import Any, Literal, final, get_args
 from trigger.errors import UserError
 
 FORMAT = "jetlut-netlist"
-VERSION = 1
+VERSION = 2
 
-Op = Literal["input", "const", "shift", "add", "sub", "sum", "clip", "table"]
+Op = Literal["input", "const", "shift", "add", "sub", "sum", "clip", "wrap", "table"]
 """What a node computes, with `a`, `b` its arguments:
 
 input   the port word called `name`
 const   `lo` (which equals `hi`)
 shift   `a * 2**by` for `by >= 0`, else `floor(a / 2**-by)`: truncation is wiring
 add     `a + b`
-sub     `a - b`
+sub     `a - b`; with `a` the constant 0, how a minus term of a sum is written
 sum     the sum of all arguments (a pass turns it into a tree of `add`)
 clip    `min(max(a, lo), hi)`: saturation
+wrap    the `bits` low bits of `a`, read as two's complement if `twos`: wiring
 table   `tables[table][a - a.lo]`
 """
 
@@ -53,6 +54,8 @@ class Node:
     table: int = -1
     name: str = ""
     layer: str = ""
+    bits: int = 0
+    twos: bool = False
 
     @property
     def signed(self) -> bool:
@@ -95,6 +98,8 @@ def interval(
     by: int = 0,
     entries: Sequence[int] = (),
     bounds: tuple[int, int] = (0, 0),
+    bits: int = 0,
+    twos: bool = False,
 ) -> tuple[int, int]:
     """The exact interval of an operation's value, from its arguments' intervals.
 
@@ -104,6 +109,8 @@ def interval(
         by: Of a `shift`.
         entries: Of a `table`.
         bounds: `lo, hi` of an `input`, a `const` or a `clip`.
+        bits: Of a `wrap`.
+        twos: Of a `wrap`.
     """
     match op:
         case "input" | "const":
@@ -120,11 +127,21 @@ def interval(
             (a,) = args
             lo, hi = bounds
             return min(max(a.lo, lo), hi), min(max(a.hi, lo), hi)
+        case "wrap":
+            (a,) = args
+            least = -(1 << (bits - 1)) if twos else 0
+            # Counted from the least value on; where no turn lies between, `a` moves
+            # by a multiple of the range.
+            turn, start = divmod(a.lo - least, 1 << bits)
+            if (a.hi - least) >> bits == turn:
+                return least + start, least + start + a.hi - a.lo
+            return least, least + (1 << bits) - 1
         case "table":
             return min(entries), max(entries)
 
 
-ARITY = {"input": 0, "const": 0, "shift": 1, "add": 2, "sub": 2, "clip": 1, "table": 1}
+ARITY = {"input": 0, "const": 0, "add": 2, "sub": 2}
+ARITY |= dict.fromkeys(("shift", "clip", "wrap", "table"), 1)
 
 
 def validate(netlist: Netlist) -> None:
@@ -152,6 +169,8 @@ def validate(netlist: Netlist) -> None:
             raise refuse(i, "sums nothing; write a const")
         if node.lo > node.hi:
             raise refuse(i, f"has an empty interval {node.lo}..{node.hi}")
+        if node.op == "wrap" and not 1 <= node.bits < 64:
+            raise refuse(i, f"keeps {node.bits} bits; 1..63 work")
         args = [netlist.nodes[a] for a in node.args]
         entries: tuple[int, ...] = ()
         if node.op == "table":
@@ -172,7 +191,13 @@ def validate(netlist: Netlist) -> None:
                     f"another node reads it from {first[node.table]} on",
                 )
         exact = interval(
-            node.op, args, by=node.by, entries=entries, bounds=(node.lo, node.hi)
+            node.op,
+            args,
+            by=node.by,
+            entries=entries,
+            bounds=(node.lo, node.hi),
+            bits=node.bits,
+            twos=node.twos,
         )
         if exact != (node.lo, node.hi):
             raise refuse(
@@ -194,7 +219,7 @@ def to_json(netlist: Netlist) -> str:
 
     def node_text(node: Node) -> str:
         row: dict[str, Any] = {"op": node.op}
-        for key in ("name", "args", "by", "table"):
+        for key in ("name", "args", "by", "table", "bits", "twos"):
             if getattr(node, key) != getattr(Node("const", (), 0, 0), key):
                 row[key] = getattr(node, key)
         row |= {"lo": node.lo, "hi": node.hi}

@@ -7,12 +7,13 @@ dead nodes are dropped.
 
 The order matters once: the passes of `SIMPLIFY` keep sums whole and their tables
 unsigned, which shows most chances, and run until nothing changes; after that
-`firmware.tree` cuts sums into adders and hides the constants.
+`firmware.tree` cuts sums into adders and hides the constants.  Until then a subtraction
+is a sum with a minus term, `Builder.negative`.
 """
 
 from collections.abc import Callable, Iterable
 
-from firmware.build import Builder, lookup, rewrite, users
+from firmware.build import Builder, is_negative, lookup, rewrite, users
 from firmware.netlist import Netlist
 from firmware.tree import chain_shifts, plant_trees
 
@@ -28,7 +29,7 @@ def optimise(netlist: Netlist) -> Netlist:
 
 
 def fold(netlist: Netlist) -> Netlist:
-    """Sums swallow adders, sums and constants; clips swallow clips."""
+    """Sums swallow adders, subtractions, sums and constants; clips swallow clips."""
     readers = users(netlist)
     leaving = {index for _, index in netlist.outputs}
 
@@ -48,9 +49,14 @@ def fold(netlist: Netlist) -> Netlist:
                         terms.append(term)
             constant = [into.const(total)] if total else []
             return into.sum(terms + constant, node.layer)
-        if node.op == "sub" and into.nodes[args[1]].op == "const":
-            minus = into.const(-into.nodes[args[1]].lo)
-            return into.sum([args[0], minus], node.layer)
+        if node.op == "sub":
+            inner = into.nodes[args[1]]
+            alone = readers[node.args[1]] == [i] and node.args[1] not in leaving
+            inside = inner.args if inner.op == "sum" and alone else (args[1],)
+            minus = [into.negative(term, node.layer) for term in inside]
+            first = into.nodes[args[0]]
+            plus = [] if first.lo == first.hi == 0 else [args[0]]
+            return into.sum(plus + minus, node.layer)
         if node.op == "clip" and into.nodes[args[0]].op == "clip":
             inner = into.nodes[args[0]]
             lo = min(max(inner.lo, node.lo), node.hi)
@@ -62,10 +68,21 @@ def fold(netlist: Netlist) -> Netlist:
 
 
 def narrow(netlist: Netlist) -> Netlist:
-    """Tables read only the address bits that they depend on; some are mere wires."""
+    """Tables read only the address bits that they depend on; some are mere wires.
+
+    A minus sign before or behind a table goes into it.
+    """
+    readers = users(netlist)
+    leaving = {index for _, index in netlist.outputs}
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
+        if is_negative(netlist.nodes, i) and into.nodes[args[1]].op == "table":
+            old, table = node.args[1], into.nodes[args[1]]
+            if readers[old] != [i] or old in leaving:
+                return None
+            entries, zero = into.entries(args[1]), into.nodes[table.args[0]].lo
+            return into.table(table.args[0], lambda v: -entries[v - zero], table.layer)
         if node.op != "table":
             return None
         entry, arg, layer = lookup(netlist, i), into.nodes[args[0]], node.layer
@@ -73,6 +90,8 @@ def narrow(netlist: Netlist) -> Netlist:
         if arg.op == "shift" and arg.by > 0:
             by = arg.by
             return into.table(arg.args[0], lambda v: entry(v << by), layer)
+        if is_negative(into.nodes, args[0]):
+            return into.table(arg.args[1], lambda v: entry(-v), layer)
         drop = 0
         while (hi >> drop) - (lo >> drop) > 1 and all(
             entry(v) == entry(v - 1) for v in range(lo + 1, hi + 1) if v % (2 << drop)
@@ -106,7 +125,12 @@ def normalise(netlist: Netlist) -> Netlist:
             if term.op == "shift" and term.by > 0:
                 new, up = term.args[0], term.by
                 term = into.nodes[new]
+            minus = is_negative(into.nodes, new)
+            if minus:  # of a table that others read too, else `narrow` had turned it
+                new = term.args[1]
+                term = into.nodes[new]
             if term.op != "table":
+                new = into.negative(new, node.layer) if minus else new
                 terms.append(into.shift(new, up, node.layer))
                 continue
             zero = into.nodes[term.args[0]].lo
@@ -120,8 +144,10 @@ def normalise(netlist: Netlist) -> Netlist:
                     term.args[0], lambda v, b=bare, z=zero: b[v - z], term.layer
                 )
                 extra = 0
+            least = (term.lo + extra) << up
+            wire = into.negative(wire, node.layer) if minus else wire
             terms.append(into.shift(wire, k + up, node.layer))
-            terms.append(into.const((term.lo + extra) << up))
+            terms.append(into.const(-least if minus else least))
         return into.sum(terms, node.layer)
 
     return rewrite(netlist, rule)
@@ -208,6 +234,10 @@ def _low_part(into: Builder, term: int, drop: int) -> tuple[int, int]:
         return min(low), max(low)
     node = into.nodes[term]
     zeros = node.by if node.op == "shift" and node.by > 0 else 0
+    inner = node.args[0] if zeros else term
+    if is_negative(into.nodes, inner) and zeros < drop:
+        # Anything: cut, it would be no minus term any more but a negation of its own.
+        return 0, 1 << drop
     return 0, max(0, (1 << drop) - (1 << min(zeros, drop)))
 
 

@@ -1,7 +1,9 @@
 """Sums become trees of adders, and constants hide in the tables at their leaves.
 
 Terms that are ready first, and among these the finest and narrowest, are added first:
-Huffman's order, which keeps both the depth and the number of adder bits low.
+Huffman's order, which keeps both the depth and the number of adder bits low.  A minus
+term costs nothing: where it meets a plus it turns the adder into a subtractor, and two
+that meet are added and stay a minus.
 
 A constant costs no adder where a table can hold it.  It is dealt out from the root to
 the leaves: every partial sum of width `n` can be moved by some amount without growing,
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from firmware.build import Builder, rewrite, users
+from firmware.build import Builder, is_negative, rewrite, users
 from firmware.delay import ADD_NS, CARRY_NS, delay_ns, low_zeros
 from firmware.netlist import Netlist, width
 
@@ -32,7 +34,8 @@ class _Part:
     """A term of a sum, or the sum of two parts, before any constant is dealt out.
 
     `grain` is the log2 of the steps in which its tables can hold a constant, `price`
-    what one more bit of its width costs in LUTs.
+    what one more bit of its width costs in LUTs.  The node of a part that is `minus`
+    holds the part's value with the other sign.
     """
 
     lo: int
@@ -42,6 +45,7 @@ class _Part:
     price: float
     index: int = -1
     parts: tuple["_Part", ...] = ()
+    minus: bool = False
 
 
 def plant_trees(netlist: Netlist) -> Netlist:
@@ -68,7 +72,8 @@ def plant_trees(netlist: Netlist) -> Netlist:
                 total += into.nodes[new].lo
             else:
                 free = alone[old] and all(alone[a] for a in _behind(netlist, old))
-                terms.append((arrival[new], _term(into, new, free)))
+                part = _term(into, new, free)
+                terms.append((arrival[_unsigned(into, new)], part))
         if not terms:
             return into.const(total)
         grain = min(part.grain for _, part in terms)
@@ -79,6 +84,8 @@ def plant_trees(netlist: Netlist) -> Netlist:
             total, rest = total - rest, 0
         tree = _grow(terms)
         planted, up = _write(into, tree, total - rest, node.layer)
+        if tree.minus:
+            planted = into.negative(planted, node.layer)
         planted = into.shift(planted, up, node.layer)
         return into.add(planted, into.const(rest), node.layer) if rest else planted
 
@@ -115,15 +122,24 @@ def _behind(netlist: Netlist, index: int) -> Sequence[int]:
     return node.args if node.op == "shift" else ()
 
 
+def _unsigned(into: Builder, index: int) -> int:
+    """What is behind the shift up and the minus sign of a term."""
+    node = into.nodes[index]
+    index = node.args[0] if node.op == "shift" and node.by > 0 else index
+    return into.nodes[index].args[1] if is_negative(into.nodes, index) else index
+
+
 def _term(into: Builder, index: int, free: bool) -> _Part:
     node = into.nodes[index]
     up = node.by if node.op == "shift" and node.by > 0 else 0
-    inner = into.nodes[node.args[0]] if up else node
-    holds = free and inner.op == "table"
-    address = into.nodes[inner.args[0]].width if holds else 0
+    inner = node.args[0] if up else index
+    minus = is_negative(into.nodes, inner)
+    holds = free and into.nodes[inner].op == "table"
+    address = into.nodes[into.nodes[inner].args[0]].width if holds else 0
     price = 2.0 ** max(0, address - 6)
     grain = up if holds else NEVER
-    return _Part(node.lo, node.hi, low_zeros(node), grain, price, index)
+    zeros = low_zeros(node)
+    return _Part(node.lo, node.hi, zeros, grain, price, index, minus=minus)
 
 
 def _grow(terms: Sequence[tuple[float, _Part]]) -> _Part:
@@ -152,6 +168,7 @@ def _grow(terms: Sequence[tuple[float, _Part]]) -> _Part:
             min(a.grain, b.grain),
             1.0,
             parts=(a, b),
+            minus=a.minus and b.minus,
         )
         carry = width(both.lo, both.hi) - max(a.zeros, b.zeros)
         push(max(first, second) + ADD_NS + CARRY_NS * carry, both)
@@ -159,7 +176,10 @@ def _grow(terms: Sequence[tuple[float, _Part]]) -> _Part:
 
 
 def _write(into: Builder, part: _Part, extra: int, layer: str) -> tuple[int, int]:
-    """A node and how far it must be shifted up to be `part + extra`."""
+    """A node and how far it must be shifted up to be `part + extra`.
+
+    Of a part that is `minus` it is the negative, and there is nothing extra.
+    """
     if part.parts:
         a, b = part.parts
         more = _deal(a, b, extra)
@@ -167,10 +187,14 @@ def _write(into: Builder, part: _Part, extra: int, layer: str) -> tuple[int, int
         right, by = _write(into, b, extra - more, layer)
         low = min(up, by)  # common zeros stay out of the adder
         left = into.shift(left, up - low, layer)
-        return into.add(left, into.shift(right, by - low, layer), layer), low
+        right = into.shift(right, by - low, layer)
+        if a.minus == b.minus:
+            return into.add(left, right, layer), low
+        left, right = (right, left) if a.minus else (left, right)
+        return into.sub(left, right, layer), low
     node = into.nodes[part.index]
     up = node.by if node.op == "shift" and node.by > 0 else 0
-    index = node.args[0] if up else part.index
+    index = _unsigned(into, part.index)
     if not extra:
         return index, up
     table = into.nodes[index]

@@ -1,17 +1,20 @@
 """The evaluation pass: the one place where the tables of a network are made to last.
 
 Two compilations of one formula may round a value near a boundary differently.  So there
-is a single compiled program that makes tables, `network_tables`; validation, freezing
-and the proof all take theirs from it, and what is shipped is what was measured.
+is a single compiled program that makes tables, `ready`; validation, freezing and the
+proof all take theirs from it, and what is shipped is what was measured.
 """
 
+from typing import Any, NamedTuple
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int64, Integer
 
-from models.lut_dense import Tables
-from models.network import LUTNetwork, luts, scores
+from models import latency, layer
+from models.calibrate import strict
 from trigger.errors import UserError
 
 EXACT = 2**24
@@ -19,75 +22,80 @@ EXACT = 2**24
 
 
 @eqx.filter_jit
-def network_tables(network: LUTNetwork) -> tuple[Tables, ...]:
-    """The tables of a network, from the one program that makes them."""
-    return network.tables()
+def ready(network: Any) -> Any:
+    """The evaluated network, from the one program that makes its tables."""
+    return strict(layer.evaluate(network))
 
 
 @eqx.filter_jit
-def table_scores(
-    network: LUTNetwork,
-    tables: tuple[Tables, ...],
-    code: Integer[Array, "batch ports"],
-) -> Float[Array, "batch classes"]:
-    """Scores from given tables, as the training computes them."""
-    return scores(network, tables, code)
+def scores(
+    evaluated: Any, x: Integer[Array, "events ports"]
+) -> Float[Array, "events outputs"]:
+    """What an evaluated network answers to raw port words."""
+    return jax.vmap(evaluated)(x)
+
+
+class Measured(NamedTuple):
+    """What an evaluation comes to."""
+
+    scores: Float[Array, "events outputs"]
+    luts: float
+    cycles: float
+    """Whole cycles of the clock, port registers included."""
+    depth: float
+    """The same before rounding, for controllers."""
+    ns: float
+    """The longest path without any clock."""
 
 
 @eqx.filter_jit
-def table_luts(tables: tuple[Tables, ...]) -> Float[Array, ""]:
-    """Estimated LUTs from given tables."""
-    return luts(tables)
+def _costs(evaluated: Any, ports: int, clock_mhz: float):
+    out = evaluated(latency.at_ports((ports,), clock_mhz))
+    last = jnp.max(out.clocked) / out.period + 1.0
+    return layer.luts(evaluated), latency.cycles(out), last, jnp.max(out.ns)
 
 
-def sum_fraction(tables: Tables, least: float = 0.0) -> Int64[np.ndarray, " n_out"]:
-    """Fractional bits of the sums of a layer, checked to be exact.
-
-    Args:
-        tables: The layer.
-        least: Result for a sum without a fraction.
-
-    Raises:
-        UserError: A sum could leave the integers that float32 holds exactly.
-    """
-    fraction = np.asarray(tables.sum_fraction(least)).astype(np.int64)
-    most = np.sum(np.max(np.abs(np.asarray(tables.entry)), axis=1), axis=0)
-    counts = most * 2.0**fraction
-    if np.max(counts) >= EXACT:
-        raise UserError(
-            f"output {int(np.argmax(counts))} of a layer sums to {np.max(counts):.0f} "
-            f"steps of its LSB, float32 is exact up to {EXACT} only; train with fewer "
-            "fractional bits"
-        )
-    return fraction
-
-
-def score_fraction(tables: Tables) -> Int64[np.ndarray, " n_out"]:
-    """Fractional bits of the scores: one LSB for all, so that words can be compared."""
-    own = sum_fraction(tables)
-    return np.full_like(own, np.max(own))
+def measure(
+    network: Any, x: Integer[Array, "events ports"], clock_mhz: float
+) -> Measured:
+    """Scores and estimated costs of a network."""
+    evaluated = ready(network)
+    costs = _costs(evaluated, x.shape[1], clock_mhz)
+    return Measured(scores(evaluated, x), *map(float, costs))
 
 
 def raw_scores(
-    network: LUTNetwork, code: Integer[np.ndarray, "events ports"], block: int = 65536
-) -> Int64[np.ndarray, "events classes"]:
+    network: Any,
+    x: Integer[np.ndarray, "events ports"],
+    out_lsb: float,
+    block: int = 65536,
+) -> Int64[np.ndarray, "events outputs"]:
     """The network's own answer, as the integers that leave the block.
 
     Args:
         network: A trained network.
-        code: Unsigned codes of the port words (`models.grid.codes_of_words`).
+        x: Raw port words.
+        out_lsb: What a count of any output is worth (`models.frozen`).
         block: Events at a time.
 
     Returns:
         Scores in counts of the LSB that all outputs share; nothing is rounded here.
+
+    Raises:
+        UserError: A score could have left the integers that float32 holds exactly.
     """
-    tables = network_tables(network)
-    fraction = score_fraction(tables[-1])
+    evaluated = ready(network)
     parts = [
-        np.asarray(table_scores(network, tables, jnp.asarray(part, jnp.int32)))
-        for part in np.split(network.leading(code), range(block, len(code), block))
+        np.asarray(scores(evaluated, jnp.asarray(part, jnp.int32)))
+        for part in np.split(x, range(block, len(x), block))
     ]
-    raw = np.concatenate(parts).astype(np.float64) * 2.0**fraction
-    whole = np.rint(raw).astype(np.int64)
-    assert np.array_equal(whole, raw), "scores are multiples of their LSB"
-    return whole
+    raw = np.concatenate(parts).astype(np.float64) / out_lsb
+    most = np.max(np.abs(raw), initial=0)
+    if most >= EXACT:
+        raise UserError(
+            f"a score comes to {most:.0f} steps of its LSB, float32 is exact up to "
+            f"{EXACT} only; train with fewer fractional bits"
+        )
+    counts = np.rint(raw).astype(np.int64)
+    assert np.array_equal(counts, raw), "scores are multiples of their LSB"
+    return counts

@@ -1,27 +1,25 @@
-"""From a trained network to integers: the tables of its evaluation pass, read out.
+"""From a trained network to integers: what its evaluation pass used, read out.
 
-Nothing is computed again.  Entries are multiples of a power of two, so that reading
-them as integers is exact; what an edge does not see of a code it must not depend on,
-and that is checked.
+Nothing is computed again: the evaluated network is called on wires, and every layer
+writes down the tables and weights that it holds.
 """
 
-import numpy as np
-from jaxtyping import Int64
+from typing import Any, final
 
-from models.evaluate import network_tables, score_fraction, sum_fraction
-from models.frozen import (
-    FrozenNetwork,
-    FrozenPort,
-    FrozenRequantise,
-    FrozenTables,
-)
-from models.lut_dense import Tables
-from models.network import LUTNetwork
+import equinox as eqx
+import jax
+
+from models.evaluate import EXACT, ready
+from models.frozen import FrozenPort, FrozenProgram
+from models.layer import Evaluated
+from models.reading import Words
+from models.symbols import Symbols, trace
+from trigger.errors import UserError
 
 
 def freeze(
-    network: LUTNetwork, ports: tuple[FrozenPort, ...], outputs: tuple[str, ...]
-) -> FrozenNetwork:
+    network: Any, ports: tuple[FrozenPort, ...], outputs: tuple[str, ...]
+) -> FrozenProgram:
     """Reads a trained network as integers.
 
     Args:
@@ -30,114 +28,65 @@ def freeze(
         outputs: Names of its outputs, in order.
 
     Returns:
-        The integer network; `firmware.lower` takes it from here.
+        The integer program; `firmware.lower` takes it from here.
 
     Raises:
-        UserError: A sum could leave the integers that float32 holds exactly.
-        ValueError: Ports or outputs are not as many as the network has, or as wide.
+        UserError: Ports or outputs do not fit the network, or a sum could leave the
+            integers that float32 holds exactly.
     """
-    layers_tables = network_tables(network)
-    bits = np.array(network.port_bits, np.int64)
-    if [p.bits for p in ports] != bits.tolist():
-        raise ValueError(
-            f"the network reads words of {bits.tolist()} bits, the ports have "
-            f"{[p.bits for p in ports]}"
-        )
-    layers: list[FrozenTables | FrozenRequantise] = []
-    out_fraction = np.zeros(0, np.int64)
-    for n, tables in enumerate(layers_tables):
-        if n:
-            step, bits = _requantise(network, tables, out_fraction, n)
-            layers.append(step)
-        last = n == len(layers_tables) - 1
-        out_fraction = (
-            score_fraction(tables)
-            if last
-            else sum_fraction(tables, network.least_fraction)
-        )
-        layer = _tables(tables, out_fraction, network.grids[n].bits, bits, f"lut{n}")
-        layers.append(layer)
-    if len(outputs) != len(out_fraction):
-        raise ValueError(
-            f"the network has {len(out_fraction)} outputs, {len(outputs)} are named"
-        )
-    return FrozenNetwork(
-        inputs=ports,
-        layers=tuple(layers),
-        outputs=outputs,
-        out_lsb=float(2.0 ** -out_fraction[0]),
-    )
-
-
-def _live(tables: Tables) -> np.ndarray:
-    entry = np.asarray(tables.entry)
-    return np.any(entry != entry[:, :1], axis=1)
-
-
-def _requantise(
-    network: LUTNetwork, tables: Tables, fraction: np.ndarray, n: int
-) -> tuple[FrozenRequantise, Int64[np.ndarray, " units"]]:
-    """The step from sums of `fraction` bits to the codes that the next tables read.
-
-    A unit's code has the bits of its widest live edge, but no more than its sum has
-    steps within the reach.
-    """
-    reach_bits = int(np.log2(2 * network.reach))
-    live = _live(tables)
-    address = np.where(live, np.asarray(tables.address), 0).astype(np.int64)
-    bits = np.minimum(np.max(address, axis=1), fraction + reach_bits)
-    return (
-        FrozenRequantise(
-            name=f"saturate{n}",
-            offset=(network.reach * 2.0**fraction).astype(np.int64),
-            down=fraction + reach_bits - bits,
-            bits=bits,
-        ),
-        bits,
-    )
-
-
-def _tables(
-    tables: Tables,
-    most: Int64[np.ndarray, " n_out"],
-    grid_bits: tuple[int, ...],
-    bits: Int64[np.ndarray, " n_in"],
-    name: str,
-) -> FrozenTables:
-    """One layer of integer tables.
-
-    Args:
-        tables: The layer's tables on the grid's codes.
-        most: Fractional bits of its sums.
-        grid_bits: Width of the grid's code per input.
-        bits: Width of the code that the firmware has; narrower inside the network.
-        name: Name of the layer.
-    """
-    entry, live = np.asarray(tables.entry, np.float64), _live(tables)
-    address = np.asarray(tables.address).astype(np.int64)
-    fraction = np.asarray(tables.fraction).astype(np.int64)
-    n_in, _, n_out = entry.shape
-    bias = np.zeros(n_out, np.int64)
-    up = np.zeros((n_in, n_out), np.int64)
-    rows = []
-    for i in range(n_in):
-        row = []
-        for j in range(n_out):
-            own = entry[i, : 2 ** grid_bits[i], j] * 2.0 ** fraction[i, j]
-            whole = own.astype(np.int64)
-            assert np.array_equal(whole, own), "entries are multiples of their LSB"
-            if not live[i, j]:
-                # A constant may have fewer fractional bits in use than its edge.
-                bias[j] += int(entry[i, 0, j] * 2.0 ** most[j])
-                row.append(np.zeros(1, np.int64))
-                continue
-            wide = int(address[i, j])
-            width = min(wide, int(bits[i]))
-            seen = whole.reshape(2**wide, -1)
-            assert np.array_equal(seen, np.repeat(seen[:, :1], seen.shape[1], 1)), (
-                "an edge depends on bits that it does not read"
+    program = trace(_named(ready(network)), ports, outputs)
+    for op in program.ops:
+        # What is exact in float32 is exact in any order of summation.
+        if op.kind == "sum" and max(-op.lo, op.hi) > EXACT:
+            raise UserError(
+                f"a sum of layer {op.layer!r} comes to {max(-op.lo, op.hi)} steps of "
+                f"its LSB, float32 is exact up to {EXACT} only; train with fewer "
+                "fractional bits"
             )
-            row.append(seen[:: 2 ** (wide - width), 0])
-            up[i, j] = most[j] - fraction[i, j]
-        rows.append(tuple(row))
-    return FrozenTables(name=name, bits=bits, tables=tuple(rows), up=up, bias=bias)
+    return program
+
+
+@final
+class _Named(eqx.Module):
+    """An evaluated layer whose operations carry the name of its place."""
+
+    part: Evaluated
+    name: str = eqx.field(static=True)
+
+    def __call__(self, x: Symbols, *more: Any) -> Any:
+        """The layer on wires."""
+        reading = getattr(self.part, "reading", None)
+        if isinstance(reading, Words):
+            _check_words(reading, x, self.name)
+        with x.recorder.naming(self.name):
+            return self.part(x, *more)
+
+
+def _named(evaluated: Any) -> Any:
+    """The evaluated network with every layer in it named by its place."""
+
+    def one(path: tuple[Any, ...], node: Any) -> Any:
+        if not isinstance(node, Evaluated):
+            return node
+        return _Named(node, jax.tree_util.keystr(path).lstrip("."))
+
+    return jax.tree_util.tree_map_with_path(
+        one, evaluated, is_leaf=lambda node: isinstance(node, Evaluated)
+    )
+
+
+def _check_words(reading: Words, x: Symbols, name: str) -> None:
+    """Refuses wires that are not the words which the layer was trained on."""
+    n_in = len(reading.bits)
+    if x.shape[-1] != n_in:
+        raise UserError(f"{name} reads {n_in} ports, {x.shape[-1]} are given")
+    for row in x.reshape(-1, n_in):
+        for i, wire in enumerate(row.wires):
+            lo, hi = x.recorder.interval(wire.node)
+            least = reading.lowest[i]
+            most = least + 2 ** reading.bits[i] - 1
+            if not least <= lo <= hi <= most:
+                raise UserError(
+                    f"{name} was trained on words of {least}..{most} as its input {i}, "
+                    f"the port given has {lo}..{hi}; check widths and signs"
+                )

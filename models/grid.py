@@ -30,7 +30,7 @@ class Grid(eqx.Module):
     fine: Float[Array, "n_in codes"]
     """Coordinate of each code."""
     cell: Float[Array, "widths n_in codes"]
-    """Coordinate seen at code `k` through an address of `w` bits: `cell[w, i, k]`."""
+    """Coordinate of cell `c` of an address of `w` bits: `cell[w, i, c]`, then zeros."""
     weight: Float[Array, "n_in codes"]
     """Share of the training events at each code; rows sum to 1."""
     bits: tuple[int, ...] = eqx.field(static=True)
@@ -41,6 +41,15 @@ class Grid(eqx.Module):
         """Width of the widest code; `codes == 2**most_bits`."""
         return self.cell.shape[0] - 1
 
+    def cell_of(
+        self, width: Integer[Array, "n_in n_out"]
+    ) -> Integer[Array, "n_in codes n_out"]:
+        """The cell that each code falls into, for edges that read `width` bits."""
+        own = jnp.asarray(self.bits, width.dtype)[:, None]
+        code = jnp.arange(self.fine.shape[1], dtype=width.dtype)[None, :]
+        code = jnp.minimum(code, 2**own - 1)
+        return code[:, :, None] >> jnp.maximum(own - width, 0)[:, None, :]
+
 
 def codes_of_words(
     words: Integer[np.ndarray, "events ports"],
@@ -48,8 +57,12 @@ def codes_of_words(
     signed: tuple[bool, ...],
 ) -> Int64[np.ndarray, "events ports"]:
     """Unsigned codes of port words: `raw - lo`, with `lo` the least value of a port."""
-    lowest = [-(2 ** (b - 1)) if s else 0 for b, s in zip(bits, signed, strict=True)]
-    return words.astype(np.int64) - np.array(lowest)
+    return words.astype(np.int64) - np.array(lowest(bits, signed))
+
+
+def lowest(bits: tuple[int, ...], signed: tuple[bool, ...]) -> tuple[int, ...]:
+    """The least raw value of each port."""
+    return tuple(-(2 ** (b - 1)) if s else 0 for b, s in zip(bits, signed, strict=True))
 
 
 def grid_of_words(code: Int[np.ndarray, "events n_in"], bits: tuple[int, ...]) -> Grid:
@@ -92,14 +105,14 @@ def _grid(
     for i, b in enumerate(bits):
         for w in range(widest + 1):
             size = 2 ** max(0, b - w)  # codes per cell
-            m = mass[i].reshape(-1, size)
-            mean = np.sum(m * fine[i].reshape(-1, size), axis=1)
+            m = mass[i, : 2**b].reshape(-1, size)
+            mean = np.sum(m * fine[i, : 2**b].reshape(-1, size), axis=1)
             total = np.sum(m, axis=1)
-            mean = np.divide(mean, total, out=np.zeros_like(mean), where=total > 0)
-            cell[w, i] = np.repeat(mean, size)
+            cell[w, i, : len(mean)] = np.divide(
+                mean, total, out=np.zeros_like(mean), where=total > 0
+            )
     # Codes beyond a narrow input stand where its last stands, and change no extreme.
     for i, b in enumerate(bits):
-        cell[:, i, 2**b :] = cell[:, i, 2**b - 1 : 2**b]
         fine[i, 2**b :] = fine[i, 2**b - 1]
     return Grid(
         fine=jnp.asarray(fine, jnp.float32),

@@ -7,14 +7,14 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that a training depends on besides data, seed and area budget."""
+    """All that a training depends on besides data, seed and budget."""
 
     units: tuple[int, ...] = (20,)
     """Outputs of each hidden LUT-Dense layer."""
     edge_hidden: int = 8
     """Hidden units of every edge function (HGQ-LUT uses 8); free in firmware."""
     most_address: int = 7
-    """Cap on the address of a table, in bits; each bit above 6 doubles its cost."""
+    """Cap on the address of a table, in bits; each above 6 costs about a third more."""
     reach: float = 2.0
     """Sums between layers saturate at `-reach..reach`; a power of two."""
     batch: int = 1024
@@ -29,5 +29,23 @@ class TrainConfig:
     """Share of a period in which the area target falls."""
     price: float = 1e-5
     """Loss per LUT at the start; a controller moves it."""
+    latency_price: float = 1e-3
+    """Loss per nanosecond at the start, where the latency counts; moved alike."""
+    ns_price: float = 0.0
+    """Loss per nanosecond of the longest path at the area of the budget, and more the
+    smaller the target is, whatever latency it allows; 0 to leave latency out."""
     price_gain: float = 0.3
     """Change of the log price per epoch and unit of log area."""
+    shared: float = 0.75
+    """Share of the epochs in which the prices of a front train as one network per seed,
+    at the lowest of them, before each goes on by itself; see `jetlut front`."""
+    direct_from: float = 1.0
+    """Share of the epochs after which table entries train themselves; 1 is never."""
+    smoothness: float = 1e-4
+    """What the roughness of such entries costs; see `models.edges.Direct`."""
+    statistic_rate: float = 0.02
+    """Share of the way that running statistics go at a step."""
+    range_decay: float = 0.01
+    """Bits that a watched range loses per step if nothing holds it (as HGQ)."""
+    devices: int = 1
+    """Devices that share every batch."""

@@ -14,8 +14,8 @@ from firmware.netlist import Netlist
 from firmware.pipeline import Schedule, pipeline
 from firmware.tools import Tool
 from models.freeze import freeze
-from models.frozen import FrozenNetwork, FrozenPort
-from models.train import Candidate
+from models.frozen import FrozenPort, FrozenProgram
+from models.plan import Candidate
 from trigger.errors import UserError
 from trigger.interface import Interface
 from trigger.words import Word
@@ -23,7 +23,8 @@ from workflows.recipe import Budget
 
 SLACK = 1.15
 """Candidates are compiled up to this multiple of the budget by the training's estimate,
-which is hardly ever further off (`tests/benchmarks/area_model.py`)."""
+which is hardly ever further off (`tests/benchmarks/area_model.py`), and up to a cycle
+above the latency."""
 
 
 @final
@@ -32,7 +33,7 @@ class Block:
     """A candidate with everything that was made of it on the way to Verilog."""
 
     candidate: Candidate
-    frozen: FrozenNetwork
+    frozen: FrozenProgram
     netlist: Netlist
     schedule: Schedule
     interface: Interface
@@ -111,9 +112,14 @@ def choose(
     Raises:
         UserError: None fits; the nearest is named.
     """
-    hopeful = [c for c in front if c.luts <= SLACK * budget.luts]
+    cycles = budget.latency_ns * budget.clock_mhz / 1000
+    hopeful = [
+        c for c in front if c.luts <= SLACK * budget.luts and c.cycles <= cycles + 1
+    ]
     if not hopeful:
-        hopeful = [min(front, key=lambda c: c.luts)]
+        hopeful = [
+            min(front, key=lambda c: max(c.luts / budget.luts, c.cycles / cycles))
+        ]
     tried: list[Block] = []
     refused: UserError | None = None
     for candidate in sorted(hopeful, key=lambda c: (-c.val_accuracy, c.luts)):

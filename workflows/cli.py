@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import NoReturn, final
 
 from trigger.errors import UserError
-from workflows.commands import inspect, recipes, run, ui, verify
+from workflows.commands import front, inspect, recipes, run, ui, verify
 
-COMMANDS = (run, recipes, inspect, verify, ui)
+COMMANDS = (run, front, recipes, inspect, verify, ui)
 
 EXAMPLE = """\
 example:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from firmware.prove import Check
-from models.train import TrainResult
+from models.plan import TrainResult
 from trigger.words import Word
 from workflows.choose import Block
 from workflows.dataset import Dataset

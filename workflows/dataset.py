@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Int64
 
+from models.plan import TrainData
 from trigger.errors import UserError
 from trigger.jets import JetSample, Source, read_jets
 from trigger.split import split
@@ -48,6 +49,22 @@ class Dataset:
         """SHA-256 over the contents of the files, in order; names do not enter."""
         text = "\n".join(source.sha256 for source in self.sources)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def for_training(self, classes: int) -> TrainData:
+        """What the training may see: no test split.
+
+        Args:
+            classes: Number of classes.
+        """
+        return TrainData(
+            words_train=self.training.words,
+            labels_train=self.training.labels,
+            words_val=self.validation.words,
+            labels_val=self.validation.labels,
+            bits=tuple(word.bits for word in self.ports),
+            signed=tuple(word.signed for word in self.ports),
+            classes=classes,
+        )
 
 
 def prepare(data: Data, words: Words) -> Dataset:

@@ -8,7 +8,7 @@ arXiv:2107.02270.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from models.train import EpochLog
+from models.plan import EpochLog
 from workflows.scores import Quality
 
 COLOURS = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
@@ -159,6 +160,67 @@ def accuracy_area(
     axes.set_xlabel("6-input LUTs")
     axes.set_ylabel("validation accuracy")
     axes.legend(loc="best")
+    return figure
+
+
+def draw_front(report: Mapping[str, Any]) -> str:
+    """The compiled front as the text of an SVG file.
+
+    Args:
+        report: What `front.json` holds (`workflows.front`).
+    """
+    with mpl.rc_context(STYLE):
+        figure = accuracy_cost(report["front"], report["others"], report["test_jets"])
+        return svg(figure, "compiled-front")
+
+
+def accuracy_cost(
+    front: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+    test_jets: int,
+) -> Figure:
+    """Accuracy against counted LUTs and against latency, binomial errors on the test."""
+    figure, panels = _figure(2, 10.5, 3.6, sharey=True)
+    labels = {"luts": "6-input LUTs (counted)", "latency_ns": "latency in ns"}
+    test = np.array([row["test_accuracy"] for row in front])
+    error = np.sqrt(test * (1 - test) / test_jets)
+    for axes, (cost, label) in zip(panels, labels.items(), strict=True):
+        axes.plot(
+            [row[cost] for row in others],
+            [row["val_accuracy"] for row in others],
+            linestyle="none",
+            marker=".",
+            color=COLOURS[4],
+            label="compiled, but beaten (validation)",
+        )
+        axes.plot(
+            [row[cost] for row in front],
+            [row["val_accuracy"] for row in front],
+            linestyle="none",
+            marker="s",
+            markersize=5,
+            fillstyle="none",
+            color=COLOURS[3],
+            label="front (validation, which chose it)",
+        )
+        axes.errorbar(
+            [row[cost] for row in front],
+            test,
+            error,
+            linestyle="none",
+            marker="o",
+            markersize=4,
+            elinewidth=1,
+            color=COLOURS[0],
+            label="front (test)",
+        )
+        axes.set_xlabel(label)
+    panels[0].set_xscale("log")
+    panels[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[0].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    panels[0].xaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("accuracy")
+    panels[0].legend(loc="lower right")
     return figure
 
 

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from models.train import EpochLog
+from models.plan import EpochLog
 
 
 class Reporter(ABC):

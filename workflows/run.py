@@ -7,10 +7,8 @@ MLflow run.  What a person sees on the way goes through a `Reporter`.
 import dataclasses
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
@@ -21,8 +19,8 @@ from jaxtyping import Int64
 from firmware import binding, bundle, cpp, testbench, tools, vectors
 from firmware.prove import Check, passed, prove
 from models.evaluate import raw_scores
-from models.grid import codes_of_words
-from models.train import EpochLog, TrainData, TrainResult, train
+from models.plan import EpochLog, Goal, TrainResult
+from models.train import train
 from trigger import interface as interfaces
 from trigger.errors import UserError
 from workflows import content, figures, report, tracking
@@ -33,15 +31,13 @@ from workflows.progress import Reporter
 from workflows.recipe import Recipe, settings
 from workflows.scores import judge
 from workflows.summary import Mismatches, Summary, to_json
+from workflows.versions import installed
 
 FLUSH_SECONDS = 10.0
 """How often the curves of a training that goes on are sent to MLflow."""
 
 FEW_STEPS = 500
 """Below this many steps the bit widths have hardly moved from where they start."""
-
-LIBRARIES = ("jax", "equinox", "optax", "numpy", "uproot", "mlflow")
-"""Whose versions are recorded beside those of the tools."""
 
 
 @final
@@ -59,13 +55,17 @@ class Outcome:
         return all(check.status != "failed" for check in self.checks.values())
 
 
-def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
+def run(
+    recipe: Recipe, out: Path, reporter: Reporter, *, checkpoint: Path | None = None
+) -> Outcome:
     """Runs a recipe.
 
     Args:
         recipe: What to do.
         out: Folder of the results; those of an earlier run there are replaced.
         reporter: Is told how it goes.
+        checkpoint: File from which the training goes on if it was cut off before, and
+            in which it is saved on the way; it stays when the run is complete.
 
     Returns:
         The summary and the checks.  A failed check does not raise: the results are
@@ -87,7 +87,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train within {recipe.budget.luts} LUTs")
             _warn_of_few_steps(recipe, len(data.training.labels), reporter)
-            trained = _train(recipe, data, record, reporter)
+            trained = _train(recipe, data, record, reporter, checkpoint)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
@@ -105,7 +105,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
                 random=recipe.verify.random_words,
                 seed=recipe.seed,
             )
-            expected = _network_answers(block, data, words.words)
+            expected = _network_answers(block, words.words)
             emulator = cpp.emit(block.netlist)
             checks = _prove(block, emulator, words.words, expected)
             for name, check in checks.items():
@@ -113,7 +113,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> Outcome:
                 tell(f"{name}: {check}")
 
             reporter.step("pack the bundle")
-            versions = _versions()
+            versions = installed()
             contents = bundle.Contents(
                 netlist=block.netlist,
                 interface=interfaces.to_json(block.interface),
@@ -215,7 +215,11 @@ def _counts(data: Dataset) -> list[str]:
 
 
 def _train(
-    recipe: Recipe, data: Dataset, record: tracking.Track, reporter: Reporter
+    recipe: Recipe,
+    data: Dataset,
+    record: tracking.Track,
+    reporter: Reporter,
+    checkpoint: Path | None,
 ) -> TrainResult:
     """Trains, with the curves flowing to MLflow on the way."""
     waiting: list[EpochLog] = []
@@ -233,20 +237,26 @@ def _train(
             flush()
             flushed = time.monotonic()
 
+    def on_resume(done: list[EpochLog]) -> None:
+        assert checkpoint is not None
+        reporter.note(
+            f"resumed from {checkpoint}: {done[-1].epoch + 1} of {done[-1].epochs} "
+            "epochs were done"
+        )
+        waiting.extend(done)
+
     trained = train(
         recipe.train,
-        TrainData(
-            words_train=data.training.words,
-            labels_train=data.training.labels,
-            words_val=data.validation.words,
-            labels_val=data.validation.labels,
-            bits=tuple(word.bits for word in data.ports),
-            signed=tuple(word.signed for word in data.ports),
-            classes=len(recipe.data.schema.classes),
+        data.for_training(len(recipe.data.schema.classes)),
+        goal=Goal(
+            float(recipe.budget.luts),
+            recipe.budget.latency_ns,
+            recipe.budget.clock_mhz,
         ),
-        budget_luts=float(recipe.budget.luts),
         seed=recipe.seed,
         on_epoch=on_epoch,
+        on_resume=on_resume,
+        save=checkpoint,
     )
     flush()
     return trained
@@ -277,12 +287,10 @@ def _builder(
 
 
 def _network_answers(
-    block: Block, data: Dataset, words: Int64[np.ndarray, "events ports"]
+    block: Block, words: Int64[np.ndarray, "events ports"]
 ) -> Int64[np.ndarray, "events classes"]:
     """What the trained network itself says, in JAX."""
-    bits = tuple(word.bits for word in data.ports)
-    signed = tuple(word.signed for word in data.ports)
-    return raw_scores(block.candidate.network, codes_of_words(words, bits, signed))
+    return raw_scores(block.candidate.network, words, block.frozen.out_lsb)
 
 
 def _prove(
@@ -339,17 +347,6 @@ def _metrics(summary: Summary) -> dict[str, float]:
         for name, value in (flat | nested).items()
         if isinstance(value, int | float)
     }
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what took part, by name."""
-    found = {"python": sys.version.split()[0]}
-    for name in ("jetlut", *LIBRARIES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a source tree
-            found[name] = "not installed"
-    return found | tools.versions()
 
 
 def _provenance(

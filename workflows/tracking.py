@@ -118,7 +118,10 @@ def track(
 
     for logger in ("alembic", "mlflow"):  # importing MLflow has made them talkative
         logging.getLogger(logger).setLevel(logging.ERROR)
+    # MLflow keeps one store per address: a relative one would follow the first folder.
     address = uri()
+    if address == DEFAULT_URI:
+        address = f"sqlite:///{Path(DEFAULT_URI.removeprefix('sqlite:///')).absolute()}"
     root = artifact_root(address)
     try:
         client = MlflowClient(tracking_uri=address)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from firmware.netlist import Netlist, Node, interval
 
 OPERATIONS = (
-    *("const", "shift", "shift", "add", "sub", "sum", "clip"),
+    *("const", "shift", "shift", "add", "sub", "sum", "clip", "wrap"),
     *("table", "table", "table"),
 )
 
@@ -28,7 +28,7 @@ def netlists(draw, most=14):
             draw(st.integers(0, len(nodes) - 1)) for _ in range(count.get(op, 1))
         )
         read = [nodes[a] for a in args]
-        by, entries, bounds = 0, (), (0, 0)
+        by, entries, bounds, bits, twos = 0, (), (0, 0), 0, False
         if op == "const":
             bounds = (draw(st.integers(-9, 9)),) * 2
         if op == "shift":
@@ -36,6 +36,8 @@ def netlists(draw, most=14):
         if op == "clip":
             low = draw(st.integers(-9, 9))
             bounds = (low, low + draw(st.integers(0, 16)))
+        if op == "wrap":
+            bits, twos = draw(st.integers(1, 7)), draw(st.booleans())
         if op == "table":
             size = read[0].hi - read[0].lo + 1
             if size > 64:
@@ -51,12 +53,14 @@ def netlists(draw, most=14):
             up = draw(st.integers(0, 2))
             entries = tuple(made[k // steps] << up for k in range(size))
             tables.append(entries)
-        lo, hi = interval(op, read, by=by, entries=entries, bounds=bounds)
+        lo, hi = interval(
+            op, read, by=by, entries=entries, bounds=bounds, bits=bits, twos=twos
+        )
         if hi - lo > 4000:
             continue
         table = len(tables) - 1 if op == "table" else -1
         layer = draw(st.sampled_from(("", "one", "two")))
-        nodes.append(Node(op, args, lo, hi, by, table, layer=layer))
+        nodes.append(Node(op, args, lo, hi, by, table, "", layer, bits, twos))
     outputs = draw(st.lists(st.integers(0, len(nodes) - 1), min_size=1, max_size=4))
     return Netlist(
         "any",

@@ -1,20 +1,24 @@
-"""Random frozen networks, and what they compute by definition.
+"""Random frozen programs: networks of tables, and programs of every operation.
 
-Shared by the tests of this folder.  `evaluate` follows the docstrings of
-`models.frozen` word for word and knows nothing of netlists, so it is the independent
-opinion that lowered networks are compared with.
+Shared by the tests of this folder.  What they compute is `models.frozen.run`, which
+knows nothing of netlists: the independent opinion that lowered programs are compared
+with.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from hypothesis import strategies as st
+from jaxtyping import Int64
 
-from models.frozen import FrozenNetwork, FrozenPort, FrozenRequantise, FrozenTables
+from models.frozen import FrozenOp, FrozenPort, FrozenProgram, interval
+from models.symbols import Recorder
+
+Edge = tuple[list[int], int]
+"""Entries of a table, and how far its sum shifts them up."""
 
 
-def random_tables(
-    name: str,
+def random_edges(
     bits: Sequence[int],
     units: int,
     rng: np.random.Generator,
@@ -23,11 +27,10 @@ def random_tables(
     address: tuple[int, int],
     entry: tuple[int, int],
     smooth: bool,
-) -> FrozenTables:
-    """One layer of tables: smooth or white entries, edges pruned at random.
+) -> list[list[Edge]]:
+    """Tables of one layer, per input and unit; one entry, 0, where there is no edge.
 
     Args:
-        name: Of the layer.
         bits: Width of each input's code.
         units: Number of sums.
         rng: Source of everything random.
@@ -37,14 +40,13 @@ def random_tables(
         smooth: Waves as training makes them, instead of white noise, which is the
             worst case for a synthesiser.
     """
-    n_in = len(bits)
-    up = rng.integers(0, 3, (n_in, units))
+    up = rng.integers(0, 3, (len(bits), units)).tolist()
     rows = []
-    for width in bits:
+    for i, width in enumerate(bits):
         row = []
-        for _ in range(units):
+        for j in range(units):
             if width == 0 or rng.random() >= density:
-                row.append(np.zeros(1, np.int64))
+                row.append(([0], up[i][j]))
                 continue
             w = min(width, int(rng.integers(address[0], address[1] + 1)))
             half = 2 ** (int(rng.integers(entry[0], entry[1] + 1)) - 1)
@@ -56,30 +58,37 @@ def random_tables(
                 entries = np.clip(np.round(half * wave), -half, half - 1)
             else:
                 entries = rng.integers(-half, half, 2**w)
-            row.append(entries.astype(np.int64))
-        rows.append(tuple(row))
-    bias = rng.integers(-20, 21, units)
-    return FrozenTables(name, np.array(bits, np.int64), tuple(rows), up, bias)
+            row.append((entries.astype(np.int64).tolist(), up[i][j]))
+        rows.append(row)
+    return rows
 
 
-def random_requantise(
-    name: str,
-    layer: FrozenTables,
+def random_codes(
+    recorder: Recorder,
+    sums: Sequence[int],
+    edges: list[list[Edge]],
+    bias: Sequence[int],
     rng: np.random.Generator,
     bits: tuple[int, int],
-) -> FrozenRequantise:
-    """Codes that cover the middle of the sums' range, so that most units clip."""
-    units = len(layer.bias)
+) -> tuple[list[int], list[int]]:
+    """Codes that cover the middle of the sums' range, so that most units clip.
+
+    Returns:
+        Nodes of the codes, and their widths.
+    """
+    units = len(sums)
     width = rng.integers(bits[0], bits[1] + 1, units)
     width[rng.random(units) < 0.05] = 0
-    down, offset = np.zeros(units, np.int64), np.zeros(units, np.int64)
+    codes = []
     for j in range(units):
-        column = [row[j] << layer.up[i, j] for i, row in enumerate(layer.tables)]
+        column = [np.array(row[j][0]) << row[j][1] for row in edges]
         spread = 1.5 * float(np.sqrt(sum(np.var(entries) for entries in column))) + 1
-        centre = float(sum(np.mean(entries) for entries in column)) + layer.bias[j]
-        down[j] = max(0, int(np.ceil(np.log2(2 * spread))) - int(width[j]))
-        offset[j] = round(2.0 ** (down[j] + width[j] - 1) - centre)
-    return FrozenRequantise(name, offset, down, width.astype(np.int64))
+        centre = float(sum(np.mean(entries) for entries in column)) + bias[j]
+        down = max(0, int(np.ceil(np.log2(2 * spread))) - int(width[j]))
+        offset = round(2.0 ** (down + width[j] - 1) - centre)
+        scaled = recorder.shift(recorder.sum([sums[j]], bias=offset), -down)
+        codes.append(recorder.clip(scaled, 0, (1 << int(width[j])) - 1))
+    return codes, width.tolist()
 
 
 def random_network(
@@ -92,8 +101,8 @@ def random_network(
     address: tuple[int, int] = (3, 7),
     entry: tuple[int, int] = (3, 6),
     smooth: bool = True,
-) -> FrozenNetwork:
-    """A frozen network that looks like a trained one.
+) -> FrozenProgram:
+    """A frozen network of tables that looks like a trained one.
 
     Args:
         seed: Everything random follows from it.
@@ -106,19 +115,20 @@ def random_network(
         smooth: Waves instead of white noise.
     """
     rng = np.random.default_rng(seed)
-    ports = tuple(
+    ports = [
         FrozenPort(
             f"x{i}",
             int(rng.integers(port_bits[0], port_bits[1] + 1)),
             bool(rng.random() < 0.5),
         )
         for i in range(shape[0])
-    )
+    ]
+    recorder = Recorder()
     bits = [port.bits for port in ports]
-    layers: list[FrozenTables | FrozenRequantise] = []
+    codes = [recorder.input(port) for port in ports]
+    sums: list[int] = []
     for depth, units in enumerate(shape[1:], start=1):
-        tables = random_tables(
-            f"lut{depth}",
+        edges = random_edges(
             bits,
             units,
             rng,
@@ -127,17 +137,41 @@ def random_network(
             entry=entry,
             smooth=smooth,
         )
-        layers.append(tables)
+        bias = rng.integers(-20, 21, units).tolist()
+        with recorder.naming(f"lut{depth}"):
+            sums = _sums(recorder, codes, bits, edges, bias)
         if depth < len(shape) - 1:
-            requantise = random_requantise(f"code{depth}", tables, rng, code_bits)
-            layers.append(requantise)
-            bits = [int(b) for b in requantise.bits]
-    outputs = tuple(f"y{j}" for j in range(shape[-1]))
-    return FrozenNetwork(ports, tuple(layers), outputs, 0.125)
+            with recorder.naming(f"code{depth}"):
+                codes, bits = random_codes(recorder, sums, edges, bias, rng, code_bits)
+    return recorder.finish([(f"y{j}", node) for j, node in enumerate(sums)], 0.125)
+
+
+def _sums(
+    recorder: Recorder,
+    codes: Sequence[int],
+    bits: Sequence[int],
+    edges: list[list[Edge]],
+    bias: Sequence[int],
+) -> list[int]:
+    sums = []
+    for j in range(len(bias)):
+        terms = []
+        for code, width, row in zip(codes, bits, edges, strict=True):
+            entries, up = row[j]
+            if len(entries) == 1:
+                continue
+            drop = width - (len(entries).bit_length() - 1)
+            leading = recorder.shift(code, -drop)
+            # Entries count from the least code on; a port's may be below zero.
+            first = min(recorder.interval(code)[0], 0) >> drop
+            term = recorder.table(leading, lambda v, e=entries, f=first: e[v - f])
+            terms.append(recorder.shift(term, up))
+        sums.append(recorder.sum(terms, bias=bias[j]))
+    return sums
 
 
 def random_words(
-    network: FrozenNetwork, events: int, seed: int = 0
+    network: FrozenProgram, events: int, seed: int = 0
 ) -> Int64[np.ndarray, "events ports"]:
     """Uniform words over the whole range of each port, the corners first."""
     rng = np.random.default_rng(seed)
@@ -148,23 +182,47 @@ def random_words(
     return words
 
 
-def evaluate(
-    network: FrozenNetwork, words: Integer[np.ndarray, "events ports"]
-) -> Int64[np.ndarray, "events outputs"]:
-    """The network by the definition of its layers."""
-    least = [-(2 ** (p.bits - 1)) if p.signed else 0 for p in network.inputs]
-    value = words.astype(np.int64) - np.array(least)
-    for layer in network.layers:
-        match layer:
-            case FrozenTables():
-                out = np.tile(layer.bias, (len(value), 1))
-                for i, row in enumerate(layer.tables):
-                    for j, entries in enumerate(row):
-                        address = len(entries).bit_length() - 1
-                        code = value[:, i] >> (layer.bits[i] - address)
-                        out[:, j] += entries[code] << layer.up[i, j]
-                value = out
-            case FrozenRequantise():
-                top = (1 << layer.bits) - 1
-                value = np.clip((value + layer.offset) >> layer.down, 0, top)
-    return value
+@st.composite
+def programs(draw, most=12):
+    """Two ports and up to `most` operations of every kind, nothing folded."""
+    ports, ops = [], []
+    for k, name in enumerate("ab"):
+        port = FrozenPort(name, draw(st.integers(1, 5)), draw(st.booleans()))
+        ports.append(port)
+        ops.append(FrozenOp("input", (), *port.interval, port=k))
+    kinds = ("sum", "sum", "sum", "table", "shift", "shift", "clip", "wrap", "const")
+    for _ in range(draw(st.integers(1, most))):
+        kind = draw(st.sampled_from(kinds))
+        count = {"const": 0, "sum": draw(st.integers(1, 4))}.get(kind, 1)
+        args = tuple(
+            draw(st.lists(st.integers(0, len(ops) - 1), min_size=count, max_size=count))
+        )
+        read = [(ops[a].lo, ops[a].hi) for a in args]
+        lo = draw(st.integers(-40, 40)) if kind in ("const", "clip") else 0
+        hi = lo + (draw(st.integers(0, 60)) if kind == "clip" else 0)
+        fields = {"layer": draw(st.sampled_from(("", "one", "two")))}
+        match kind:
+            case "sum":
+                weight = st.integers(-23, 23) | st.sampled_from((-1, 1, 2, -4, 2**30))
+                weights = st.lists(weight, min_size=count, max_size=count)
+                fields["weights"] = tuple(draw(weights))
+                fields["bias"] = draw(st.integers(-50, 50) | st.just(0))
+            case "table":
+                size = read[0][1] - read[0][0] + 1
+                if size > 64:
+                    continue
+                entries = st.lists(st.integers(-8, 8), min_size=size, max_size=size)
+                fields["entries"] = tuple(draw(entries))
+            case "shift":
+                fields["by"] = draw(st.integers(-5, 4) | st.sampled_from((-70, -61, 9)))
+            case "wrap":
+                fields["bits"] = draw(st.integers(1, 9) | st.sampled_from((31, 32, 60)))
+                fields["signed"] = draw(st.booleans())
+        lo, hi = interval(FrozenOp(kind, args, lo, hi, **fields), read)
+        if lo > -(2**50) and hi < 2**50:
+            ops.append(FrozenOp(kind, args, lo, hi, **fields))
+    # The last results read most of what stands before them.
+    late = st.integers(max(0, len(ops) - 4), len(ops) - 1)
+    outputs = draw(st.lists(late, min_size=1, max_size=3))
+    named = tuple((f"y{k}", index) for k, index in enumerate(outputs))
+    return FrozenProgram(tuple(ports), tuple(ops), named, 1.0)

@@ -32,7 +32,7 @@ def wide_netlist(seed: int, size: int = 120) -> Netlist:
     nodes: list[Node] = []
     tables: list[tuple[int, ...]] = []
 
-    def add(op, args=(), by=0, bounds=(0, 0), name=""):
+    def add(op, args=(), by=0, bounds=(0, 0), name="", bits=0, twos=False):
         read = [nodes[a] for a in args]
         entries: tuple[int, ...] = ()
         if op == "table":
@@ -40,18 +40,24 @@ def wide_netlist(seed: int, size: int = 120) -> Netlist:
             scale = int(rng.choice([3, 100, 2000, 2**20, 2**40]))
             entries = tuple(int(v) for v in rng.integers(-scale, scale, span))
             tables.append(entries)
-        lo, hi = interval(op, read, by=by, entries=entries, bounds=bounds)
+        lo, hi = interval(
+            op, read, by=by, entries=entries, bounds=bounds, bits=bits, twos=twos
+        )
         if max(-lo, hi) >= 2**60:
             return
         table = len(tables) - 1 if op == "table" else -1
-        nodes.append(Node(op, args, lo, hi, by=by, table=table, name=name))
+        nodes.append(Node(op, args, lo, hi, by, table, name, "", bits, twos))
 
     for k in range(4):
         lo = -int(rng.integers(0, 200))
         add("input", bounds=(lo, lo + int(rng.integers(1, 300))), name=f"p{k}")
     while len(nodes) < size:
         a, b, c = (int(i) for i in rng.integers(0, len(nodes), 3))
-        match rng.choice(["const", "shift", "add", "sub", "sum", "clip", "table"]):
+        kinds = ["const", "shift", "add", "sub", "sum", "clip", "wrap", "table"]
+        match rng.choice(kinds):
+            case "wrap":
+                bits = int(rng.choice([3, 12, 29, 30, 31, 32, 33, 50]))
+                add("wrap", (a,), bits=bits, twos=bool(rng.random() < 0.5))
             case "const":
                 value = int(rng.integers(-(2**33), 2**33))
                 add("const", bounds=(value, value))

@@ -7,7 +7,9 @@ BYTE = Node("input", (), 0, 255)
 
 
 def test_wiring_takes_no_time():
-    for node in (BYTE, Node("const", (), 3, 3), Node("shift", (0,), 0, 127, by=-1)):
+    shift = Node("shift", (0,), 0, 127, by=-1)
+    wrap = Node("wrap", (0,), 0, 7, bits=3)
+    for node in (BYTE, Node("const", (), 3, 3), shift, wrap):
         assert delay_ns(node, [BYTE] * len(node.args)) == 0
 
 
@@ -34,6 +36,13 @@ def test_adding_what_does_not_overlap_is_wiring():
     assert disjoint(high, BYTE)
     assert delay_ns(Node("add", (0, 1), 0, 255 * 257), [BYTE, high]) == 0
     assert not disjoint(high, Node("input", (), -1, 254))
+
+
+def test_a_subtractor_borrows_from_the_lowest_bit_that_is_taken_away():
+    high = Node("shift", (0,), 0, 255 << 8, by=8)
+    less = delay_ns(Node("sub", (0, 1), -255 << 8, 255), [BYTE, high])
+    more = delay_ns(Node("sub", (1, 0), -255, 255 << 8), [high, BYTE])
+    assert 0 < less < more
 
 
 def test_a_clip_with_many_high_bits_takes_two_levels():

@@ -25,6 +25,10 @@ def one_event(netlist, words):
             values.append(a[0] - a[1])
         elif node.op == "clip":
             values.append(sorted((node.lo, a[0], node.hi))[1])
+        elif node.op == "wrap":
+            low = a[0] % 2**node.bits
+            top = 2 ** (node.bits - 1)
+            values.append(low - 2**node.bits if node.twos and low >= top else low)
         else:
             entries = netlist.tables[node.table]
             values.append(entries[a[0] - netlist.nodes[node.args[0]].lo])

@@ -1,13 +1,18 @@
-import dataclasses
+from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from random_networks import evaluate, random_network, random_words
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import programs, random_network, random_words
 
 from firmware.interpret import run
-from firmware.lower import lower, translate
+from firmware.lower import lower, signed_digits, translate
 from firmware.netlist import to_json, validate
-from models.frozen import FrozenNetwork, FrozenPort, FrozenRequantise, FrozenTables
+from models import frozen
+from models.frozen import FrozenPort
+from models.symbols import Recorder
 from trigger.errors import UserError
 
 SHAPES = [
@@ -21,14 +26,89 @@ SHAPES = [
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("options", SHAPES, ids=str)
-def test_a_lowered_network_computes_what_its_layers_say(options, seed):
+def test_a_lowered_network_computes_what_its_program_says(options, seed):
     network = random_network(seed, **options)
     words = random_words(network, 500, seed)
-    expected = evaluate(network, words)
+    expected = frozen.run(network, words)
     plain, lowered = translate(network, "b"), lower(network, "b")
     validate(plain)
     assert np.array_equal(run(plain, words), expected)
     assert np.array_equal(run(lowered, words), expected)
+
+
+@given(programs())
+def test_any_program_is_lowered_exactly(program):
+    frozen.validate(program)
+    corners = [[p.interval[0], p.interval[1]] for p in program.inputs]
+    extreme = np.stack(np.meshgrid(*corners), axis=-1).reshape(-1, 2)
+    words = np.concatenate([extreme, random_words(program, 200)])
+    expected = frozen.run(program, words)
+    for netlist in (translate(program, "b"), lower(program, "b")):
+        validate(netlist)
+        assert np.array_equal(run(netlist, words), expected)
+
+
+@given(st.integers(-(2**40), 2**40))
+def test_signed_digits_are_the_weight_and_no_two_are_adjacent(weight):
+    digits = signed_digits(weight)
+    assert sum(sign << power for sign, power in digits) == weight
+    powers = [power for _, power in digits]
+    assert all(b - a >= 2 for a, b in pairwise(powers))
+
+
+def lowered_sums(*rows, biases=None, bits=8):
+    """The netlist of one weighted sum of signed words for every row of weights."""
+    recorder = Recorder()
+    words = [
+        recorder.input(FrozenPort(f"x{i}", bits, True)) for i in range(len(rows[0]))
+    ]
+    sums = [
+        recorder.sum(words, row, bias)
+        for row, bias in zip(rows, biases or [0] * len(rows), strict=True)
+    ]
+    outputs = [(f"y{j}", node) for j, node in enumerate(sums)]
+    return lower(recorder.finish(outputs, 1.0), "b")
+
+
+def adders(netlist):
+    return sum(node.op in ("add", "sub") for node in netlist.nodes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ([(1, 1, 1)], 2),
+        ([(1, -1, 4)], 2),
+        ([(8, -16)], 1),
+        ([(7, 0)], 1),  # 8 x - x
+        ([(-7, 0)], 1),  # x - 8 x
+        ([(-1, -2, -4)], 3),  # two additions and one negation
+        ([(11, 1)], 3),  # 16 x - 4 x - x + y
+        ([(5, 1), (1, -20)], 4),  # of either word its own multiple
+        ([(5, 1), (-20, 1), (10, 3)], 5),  # 5 x is made once; 3 y is 4 y - y
+    ],
+    ids=str,
+)
+def test_a_sum_takes_one_adder_for_each_digit_but_one(rows, count):
+    netlist = lowered_sums(*rows)
+    assert adders(netlist) == count
+    words = np.random.default_rng(0).integers(-128, 128, (50, len(rows[0])))
+    assert np.array_equal(run(netlist, words), words @ np.array(rows).T)
+
+
+def test_a_bias_is_one_more_term():
+    assert adders(lowered_sums((3, -1), biases=[5])) == 3
+    assert adders(lowered_sums((-1,), biases=[5])) == 1
+
+
+def test_minus_terms_make_a_tree_no_deeper():
+    netlist = lowered_sums((1, 1, 1, -1, 1, -1, 1, 1))
+    depth = []
+    for node in netlist.nodes:
+        below = max((depth[a] for a in node.args), default=0)
+        depth.append(below + (node.op in ("add", "sub")))
+    assert max(depth) == 3
+    assert Counter(n.op for n in netlist.nodes)["const"] == 0
 
 
 def test_the_same_network_gives_the_same_bytes():
@@ -43,7 +123,7 @@ def test_ports_and_outputs_keep_their_names_and_order():
     assert [port.name for port in ports] == [port.name for port in network.inputs]
     assert [port.signed for port in ports] == [p.signed for p in network.inputs]
     assert [port.width for port in ports] == [p.bits for p in network.inputs]
-    assert tuple(name for name, _ in netlist.outputs) == network.outputs
+    assert [n for n, _ in netlist.outputs] == [n for n, _ in network.outputs]
 
 
 def test_nodes_name_their_layer():
@@ -52,56 +132,31 @@ def test_nodes_name_their_layer():
     assert layers == {"lut1", "code1", "lut2"}
 
 
-def table_layer(entries, bits=(2,)):
-    return FrozenTables(
-        "lut1",
-        np.array(bits),
-        tuple((np.array(row),) for row in entries),
-        np.zeros((len(entries), 1), np.int64),
-        np.array([1]),
+def test_a_table_is_indexed_by_its_argument_from_the_least_on():
+    recorder = Recorder()
+    table = recorder.table(
+        recorder.input(FrozenPort("x", 2, signed=True)),
+        lambda v: {-2: 11, -1: 21, 0: 41, 1: 31}[v],
     )
-
-
-def network_of(*layers, outputs=("y",)):
-    port = FrozenPort("x", 2, signed=True)
-    return FrozenNetwork((port,), layers, outputs, 1.0)
-
-
-def test_a_table_is_indexed_by_the_code_and_not_by_the_word():
-    netlist = lower(network_of(table_layer([[10, 20, 40, 30]])), "b")
+    netlist = lower(recorder.finish([("y", table)], 1.0), "b")
     words = np.array([[-2], [-1], [0], [1]])
     assert run(netlist, words).ravel().tolist() == [11, 21, 41, 31]
 
 
-def test_a_table_of_the_wrong_length_is_refused():
-    with pytest.raises(UserError, match="from input 0 to unit 0 has 3 entries"):
-        lower(network_of(table_layer([[1, 2, 3]])), "b")
-    with pytest.raises(UserError, match="has 8 entries; a power of two up to 4"):
-        lower(network_of(table_layer([[1] * 8])), "b")
-
-
-def test_layers_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match=r"reads codes of \[3\] bits.* makes \[2\]"):
-        lower(network_of(table_layer([[1, 2]], bits=(3,))), "b")
-    two = np.zeros(2, np.int64)
-    requantise = FrozenRequantise("code1", two, two, two)
-    with pytest.raises(UserError, match="'code1' requantises 2 units"):
-        lower(network_of(table_layer([[1, 2]]), requantise), "b")
-    with pytest.raises(UserError, match="names 2 outputs, its last layer has 1"):
-        lower(network_of(table_layer([[1, 2]]), outputs=("y", "z")), "b")
+def test_a_program_that_does_not_hold_is_refused():
+    program = random_network(0, shape=(2, 2))
+    broken = frozen.FrozenProgram(program.inputs, program.ops, (("y", 99),), 1.0)
+    with pytest.raises(UserError, match="output 'y' points to operation 99"):
+        lower(broken, "b")
 
 
 def test_a_unit_of_no_bits_is_the_code_zero():
-    network = random_network(3, shape=(3, 4, 2))
-    requantise = network.layers[1]
-    assert isinstance(requantise, FrozenRequantise)
-    none = dataclasses.replace(requantise, bits=np.zeros(4, np.int64))
-    tables = network.layers[2]
-    assert isinstance(tables, FrozenTables)
-    one = tuple(tuple(entries[:1] for entries in row) for row in tables.tables)
-    last = dataclasses.replace(tables, bits=np.zeros(4, np.int64), tables=one)
-    dead = dataclasses.replace(network, layers=(network.layers[0], none, last))
-    words = random_words(dead, 20)
-    netlist = lower(dead, "b")
-    assert np.array_equal(run(netlist, words), evaluate(dead, words))
+    recorder = Recorder()
+    word = recorder.input(FrozenPort("x", 4, signed=False))
+    code = recorder.clip(recorder.shift(word, -1), 0, 0)
+    table = recorder.table(code, lambda v: v + 3)
+    program = recorder.finish([("y", table)], 1.0)
+    netlist = lower(program, "b")
+    words = random_words(program, 20)
+    assert np.array_equal(run(netlist, words), np.full((20, 1), 3))
     assert {n.op for n in netlist.nodes} == {"input", "const"}

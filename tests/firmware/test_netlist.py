@@ -31,7 +31,7 @@ def test_reading_undoes_writing(netlist):
 
 def test_a_text_names_its_format_first_and_has_a_line_for_each_node():
     text = to_json(NETLIST)
-    assert text.startswith('{\n "format": "jetlut-netlist",\n "version": 1,\n')
+    assert text.startswith('{\n "format": "jetlut-netlist",\n "version": 2,\n')
     assert sum('{"op"' in line for line in text.splitlines()) == len(NETLIST.nodes)
 
 
@@ -50,6 +50,7 @@ BROKEN = [
     (with_node(5, lo=-4), r"says -4\.\.9, its arguments make -3\.\.9"),
     (with_node(2, table=7), "names table 7 of 2"),
     (with_node(2, table=1), "a table of 4 entries for an address that takes 16 values"),
+    (with_node(5, op="wrap", args=(2,), bits=64), "keeps 64 bits; 1..63 work"),
     (with_node(0, lo=-(2**80)), "needs 81 bits|address that takes"),
     (replace(NETLIST, outputs=(("y", 99),)), "output 'y' points to node 99"),
 ]
@@ -83,8 +84,8 @@ def test_a_shared_table_is_read_from_one_argument_on():
 
 
 def test_a_foreign_or_newer_text_is_refused():
-    newer = json.dumps({**json.loads(to_json(NETLIST)), "version": 2})
-    with pytest.raises(UserError, match="version 2, this program reads"):
+    newer = json.dumps({**json.loads(to_json(NETLIST)), "version": 3})
+    with pytest.raises(UserError, match="version 3, this program reads"):
         from_json(newer)
     with pytest.raises(UserError, match="not a jetlut-netlist file"):
         from_json("[]")

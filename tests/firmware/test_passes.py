@@ -116,6 +116,36 @@ def test_constants_of_nested_sums_become_one():
     assert [(n.op, n.lo) for n in slim.nodes[2:]] == [("const", 4), ("sum", 4)]
 
 
+def test_a_subtraction_is_one_adder_wherever_its_terms_stand():
+    into = Builder("b")
+    a, b, c = (into.input(name, 0, 15) for name in "abc")
+    less = into.sub(into.sub(a, into.shift(b, 2)), into.sum([c, into.const(3)]))
+    slim = optimise(into.finish([("y", into.add(less, into.const(9)))]))
+    adders = [node.op for node in slim.nodes if node.op in ("add", "sub", "sum")]
+    # a - (4 b) - c + 6: the constant is a fourth term, and nothing is negated alone.
+    assert len(adders) == 3
+    minus = [n for n in slim.nodes if n.op == "sub" and slim.nodes[n.args[0]].hi == 0]
+    assert not minus
+
+
+def test_a_sum_of_minus_terms_alone_is_negated_once():
+    into = Builder("b")
+    terms = [into.negative(into.input(name, 0, 15)) for name in "abcd"]
+    slim = optimise(into.finish([("y", into.sum(terms))]))
+    assert [n.op for n in slim.nodes].count("add") == 3
+    assert [n.op for n in slim.nodes].count("sub") == 1
+
+
+def test_a_minus_sign_goes_into_a_table():
+    into = Builder("b")
+    a, b = into.input("a", 0, 3), into.input("b", 0, 3)
+    behind = into.negative(into.table(a, lambda v: (3, 1, 2, 0)[v]))
+    before = into.table(into.negative(b), lambda v: v * v)
+    slim = narrow(into.finish([("y", behind), ("z", before)]))
+    assert slim.tables == ((-3, -1, -2, 0), (0, 1, 4, 9))
+    assert not [node for node in slim.nodes if node.op == "sub"]
+
+
 def test_shifts_of_one_value_shift_each_other():
     into = Builder("b")
     a = into.input("a", 0, 63)

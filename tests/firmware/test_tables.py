@@ -77,7 +77,7 @@ def test_every_entry_that_the_writers_emit_is_read_back(seed):
         block=netlist.block,
         inputs=tuple(word(node.name, node) for node in ports),
         outputs=tuple(word(name, netlist.nodes[i]) for name, i in netlist.outputs),
-        classes=network.outputs,
+        classes=tuple(name for name, _ in network.outputs),
     )
     rtl = verilog.emit(netlist, pipeline.pipeline(netlist, 200.0), interface)
     read = sum(len(netlist.tables[n.table]) for n in netlist.nodes if n.op == "table")

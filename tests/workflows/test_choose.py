@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from firmware import tools
-from models.network import LUTNetwork
-from models.train import Candidate
+from models.architectures import lut_mlp
+from models.plan import Candidate
 from trigger.errors import UserError
 from trigger.words import Word
 from workflows.choose import build, choose
@@ -21,7 +21,7 @@ CLOCK_MHZ = 200.0
 def real():
     """A block of an untrained network, compiled and counted."""
     code = np.random.default_rng(1).integers(0, 16, (64, 2))
-    network = LUTNetwork(code, (4, 4), (2, 2), key=jr.key(1))
+    network = lut_mlp(code, (4, 4), (False, False), (2, 2), key=jr.key(1))
     words = tuple(Word(name, 4, False, 1.0, "GeV") for name in ("pt", "mass"))
     candidate = Candidate(0, 0.5, 100.0, network)
     yosys = tools.synthesiser()
@@ -85,6 +85,28 @@ def test_of_equal_accuracy_the_smaller_is_taken(front, compiler):
 def test_a_budget_out_of_reach_names_the_nearest(front, compiler, budget, sentence):
     with pytest.raises(UserError, match=sentence):
         choose(front, budget, compiler(1.0))
+
+
+def test_a_latency_out_of_reach_names_the_nearest_in_latency(real, compiler):
+    network = real.candidate.network
+    front = [
+        Candidate(1, 0.6, 100.0, network, cycles=9.0),
+        Candidate(2, 0.7, 900.0, network, cycles=7.0),
+    ]
+    budget = Budget(luts=1000, latency_ns=3.5 * 1e3 / CLOCK_MHZ, clock_mhz=CLOCK_MHZ)
+
+    def compiled(candidate):
+        schedule = replace(real.schedule, cycles=int(candidate.cycles))
+        return replace(compiler(1.0)(candidate), schedule=schedule)
+
+    with pytest.raises(UserError, match=r"1 compiled needs 900 LUTs, 35\.0 ns"):
+        choose(front, budget, compiled)
+    # A cycle above by the estimate may still be within: it is compiled and seen.
+    roomy = replace(budget, latency_ns=6 * 1e3 / CLOCK_MHZ)
+    with pytest.raises(UserError, match=r"nearest of 1 compiled needs 900 LUTs"):
+        choose(front, roomy, compiled)
+    fits = replace(budget, latency_ns=7 * 1e3 / CLOCK_MHZ)
+    assert choose(front, fits, compiled)[0].candidate.luts == 900
 
 
 def test_a_network_that_misses_the_clock_gives_way_to_the_next(front, compiler):

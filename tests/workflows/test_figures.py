@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.train import EpochLog
+from models.plan import EpochLog
 from workflows.figures import draw
 from workflows.scores import judge
 

@@ -146,6 +146,36 @@ def test_the_same_seed_gives_the_same_netlist_and_json_ends_the_output(
     assert netlist.read_bytes() == before
 
 
+def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(
+    place, first, capsys, monkeypatch
+):
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    words = command("--checkpoint", "saved/it.npz", "--json", "--out", "four")
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "choose", cut_off)
+        assert main(words) == 130
+    assert "resumed" not in capsys.readouterr().err
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "resumed from saved/it.npz: 3 of 3 epochs were done" in told.err
+    summary = json.loads(told.out)
+    netlists = [
+        (place / folder / "jsc_hlf_v1_0_0" / "netlist.json").read_bytes()
+        for folder in ("one", "four")
+    ]
+    assert netlists[0] == netlists[1]
+    client, _ = mlflow_runs(place)
+    curve = client.get_metric_history(summary["mlflow_run_id"], "training/loss")
+    assert [point.step for point in curve] == [0, 1, 2]
+    for change in (["train.epochs=4"], ["--seed", "2"]):
+        assert main([*command(*change), "--checkpoint", "saved/it.npz"]) == 2
+        assert "is the checkpoint of another recipe" in capsys.readouterr().err
+    assert main([*command(), "--checkpoint", "jets.root"]) == 2
+    assert "jets.root is not a whole checkpoint" in capsys.readouterr().err
+
+
 def test_a_budget_out_of_reach_leaves_nothing(place, first, capsys):
     before = visible(place)
     assert main(command("budget.luts=1", "--out", "two")) == 2

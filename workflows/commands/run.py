@@ -12,6 +12,7 @@ examples:
   $ jetlut run jsc_hlf
   $ jetlut run jsc_hlf --data 'jets/*.root' --set budget.luts=800 train.epochs=40
   $ jetlut run jsc_hlf_full --data 'train_*.root' --test-data test.root --seed 7 --json
+  $ jetlut run jsc_hlf --checkpoint jsc.npz     # cut off? the same command goes on
 
 output of the first:
   result                 jsc_hlf
@@ -70,6 +71,13 @@ def add_parser(commands) -> None:
         help="folder of the results (default: runs/RECIPE-seedN-SETTINGS)",
     )
     parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="save the training here every half minute; a run that was cut off goes on "
+        "from it and ends with the same bytes",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print summary.json as the only output"
     )
     parser.set_defaults(run=run)
@@ -101,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         with terminal(Console(stderr=True, highlight=False)) as reporter:
-            outcome = workflow.run(recipe, out, reporter)
+            outcome = workflow.run(recipe, out, reporter, checkpoint=args.checkpoint)
     finally:
         signal.signal(signal.SIGTERM, before)
     if args.json:
