@@ -1,10 +1,11 @@
-"""How fast a full training step is, against the materialised form of the same network.
+"""How fast a full training step is, and how much memory it takes beside its state.
 
-The step is the one of the demo: both layers in table space with their gradients, batch
-normalisation, output quantiser, area term, Adam and the caps of the widths.  The peer
-is the same network with every edge evaluated on the batch (`tests/models/materialised`),
-differentiated by JAX, with the same optimiser.  The two run in turns; `x` figures are
-ratios of the least CPU time of all threads.
+The step is the one of training, `models.step`: both layers in table space with their
+gradients, batch normalisation, output quantiser, area term, Adam, caps, statistics and
+metrics, many of them in one compiled scan as an epoch is.  Networks get cheaper while
+they train, for edges lose bits: so it is measured twice, at the start, where every edge
+reads all bits of its input, and after some epochs of the recipe on the embedded jets.
+The second is `step_ms` and `cpu_ms`, which most steps of a training are like.
 
     python tests/benchmarks/train_step.py --batch 8192 --json
 """
@@ -15,26 +16,28 @@ import os
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "models")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import equinox as eqx  # noqa: E402
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import jax.random as jr  # noqa: E402
-import numpy as np  # noqa: E402
-import optax  # noqa: E402
-from materialised import scores as materialised_scores  # noqa: E402
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
 
-from models.network import LUTNetwork, trainable  # noqa: E402
-from models.settings import TrainConfig  # noqa: E402
-from models.train import loss_and_counts  # noqa: E402
-
-PORTS, CLASSES = 16, 5
+from models import step
+from models.architectures import lut_mlp
+from models.grid import codes_of_words
+from models.plan import Goal, TrainData
+from models.settings import TrainConfig
+from models.train import train
+from workflows.dataset import prepare
+from workflows.recipe import Words
+from workflows.recipes import load
 
 
 def peak_rss_mb() -> float:
@@ -42,70 +45,65 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def problem(batch: int, bits: int, config: TrainConfig):
-    """A network of the demo's shape and a batch with feature-like codes."""
-    rng = np.random.default_rng(0)
-    code = np.clip(rng.normal(0.4, 0.15, (batch, PORTS)), 0, 0.999) * 2**bits
-    code = code.astype(np.int64)
-    network = LUTNetwork(
-        code,
-        (bits,) * PORTS,
-        (*config.units, CLASSES),
+def jets(bits: int) -> TrainData:
+    """The embedded jets as words of `bits`."""
+    recipe = load("jsc_hlf")
+    data = prepare(recipe.data, Words(bits))
+    return data.for_training(len(recipe.data.schema.classes))
+
+
+def fresh(data: TrainData, config: TrainConfig) -> Any:
+    """The network before its first step."""
+    code = codes_of_words(data.words_train, data.bits, data.signed)
+    return lut_mlp(
+        *(code, data.bits, data.signed, (*config.units, data.classes)),
         hidden=config.edge_hidden,
         most_address=config.most_address,
         reach=config.reach,
         key=jr.key(0),
     )
-    label = jnp.asarray(rng.integers(0, CLASSES, batch))
-    return network, jnp.asarray(code, jnp.int32), label
 
 
-def temporaries_mb(compiled: Any) -> float:
-    """Memory that a compiled step needs beside its arguments and results, in MB."""
-    return round(compiled.memory_analysis().temp_size_in_bytes / 2**20, 1)
-
-
-def stepper(network: LUTNetwork, loss, code, label):
-    """A compiled step `state -> state` of the given loss."""
-    spec = trainable(network)
-    parameters, constants = eqx.partition(network, spec)
-    optimiser = optax.adam(5e-3)
-
-    def step(state):
-        parameters, moments = state
-        value, slope = jax.value_and_grad(
-            lambda p: loss(eqx.combine(p, constants), code, label)
-        )(parameters)
-        update, moments = optimiser.update(slope, moments, parameters)
-        moved = eqx.combine(eqx.apply_updates(parameters, update), constants)
-        return (eqx.partition(moved.within_caps(), spec)[0], moments), value
-
-    start = (parameters, optimiser.init(parameters))
-    return jax.jit(step).lower(start).compile(), start
-
-
-def in_table_space(network, code, label):
-    """The loss of training."""
-    return loss_and_counts(network, code, label, jnp.float32(1e-5))[0]
-
-
-def materialised(network, code, label):
-    """The same loss with every edge on the batch; the area term costs the same."""
-    score = materialised_scores(network, code)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(score, label)
-    return jnp.mean(entropy)
-
-
-def timed(step, state, repeats: int) -> tuple[float, float]:
-    """Least wall and CPU milliseconds of a step."""
-    wall, cpu = [], []
-    for _ in range(repeats):
+def measure(
+    network: Any, data: TrainData, batch: int, steps: int, repeats: int
+) -> dict[str, float]:
+    """Times of a step from a given state on, and the temporaries of the program."""
+    rows = np.resize(np.arange(len(data.labels_train)), batch * steps)
+    # So small a rate keeps the state, and with it the cost, where it is.
+    optimiser = optax.adam(1e-7)
+    state, fixed = step.start([network], optimiser)
+    terms = step.Terms(
+        step.cross_entropy, step.accuracy, 0.0, False, None, len(data.bits)
+    )
+    program = step.epoch_program(
+        *(fixed, optimiser, terms),
+        jnp.asarray(data.words_train[rows], jnp.int32),
+        jnp.asarray(data.labels_train[rows]),
+        batch=batch,
+        rate=0.02,
+        decay=0.01,
+        devices=1,
+    )
+    prices = step.Prices(jnp.full(1, 1e-6), jnp.zeros(1))
+    compiled = program.lower(state, jr.key(0), prices).compile()
+    wall, cpu, user = [], [], []
+    for n in range(repeats + 1):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
         t, c = time.perf_counter(), time.process_time()
-        state, value = step(state)
-        jax.block_until_ready((state, value))
+        state, means = compiled(state, jr.key(n), prices)
+        jax.block_until_ready((state, means))
         wall.append(time.perf_counter() - t)
         cpu.append(time.process_time() - c)
-    return 1e3 * float(np.median(wall)), 1e3 * min(cpu)
+        user.append(resource.getrusage(resource.RUSAGE_SELF).ru_utime - before)
+    memory: Any = compiled.memory_analysis()
+    used = memory.temp_size_in_bytes / 2**20
+    # The shuffled order of all events is the epoch's, not the step's.
+    return {
+        "step_ms": round(1e3 * float(np.median(wall[1:])) / steps, 3),
+        "cpu_ms": round(1e3 * min(cpu[1:]) / steps, 3),
+        "user_cpu_ms": round(1e3 * min(user[1:]) / steps, 3),
+        "temporaries_mb": round(used - 3 * 4 * batch * steps / 2**20, 2),
+    }
 
 
 def main() -> None:
@@ -113,37 +111,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batch", type=int, default=8192)
     parser.add_argument("--bits", type=int, default=7, help="bits of a port word")
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--no-peer", action="store_true", help="skip the peer")
+    parser.add_argument("--hidden", type=int, default=8, help="units of an edge")
+    parser.add_argument("--epochs", type=int, default=12, help="of training before")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--no-peer", action="store_true", help="for peers.py: ignored")
     parser.add_argument("--json", action="store_true", help="print the last line only")
     args = parser.parse_args()
-    config = TrainConfig()
-    network, code, label = problem(args.batch, args.bits, config)
-    step, state = stepper(network, in_table_space, code, label)
-    timed(step, state, 2)
-    step_ms, cpu_ms = timed(step, state, args.repeats)
+    steps = max(2, min(50, 200_000 // args.batch))
+    config = replace(load("jsc_hlf").train, epochs=args.epochs, edge_hidden=args.hidden)
+    data = jets(args.bits)
+    start = measure(fresh(data, config), data, args.batch, steps, args.repeats)
+    trained = train(config, data, goal=Goal(1000.0), seed=1).front[-1].network
+    now = measure(trained, data, args.batch, steps, args.repeats)
+    widths = np.concatenate([np.ravel(one.address) for one in trained.layers])
     row = {
         "batch": args.batch,
-        "step_ms": round(step_ms, 3),
-        "cpu_ms": round(cpu_ms, 3),
-        "samples_per_s": round(1e3 * args.batch / step_ms),
+        **now,
+        "samples_per_s": round(1e3 * args.batch / now["step_ms"]),
+        "mean_address": round(float(np.mean(np.clip(np.rint(widths), 0, None))), 2),
+        "cpu_ms_at_start": start["cpu_ms"],
         "peak_rss_mb": round(peak_rss_mb(), 1),
-        "temporaries_mb": temporaries_mb(step),
         "bits": args.bits,
+        "hidden": args.hidden,
     }
-    if not args.no_peer:
-        peer, start = stepper(network, materialised, code, label)
-        timed(peer, start, 1)
-        pairs = [
-            (timed(step, state, 3)[1], timed(peer, start, 1)[1])
-            for _ in range(max(1, args.repeats // 7))
-        ]
-        ours, theirs = (min(column) for column in zip(*pairs, strict=True))
-        row |= {
-            "materialised_cpu_ms": round(theirs, 1),
-            "x_materialised": round(theirs / ours, 1),
-            "materialised_temporaries_mb": temporaries_mb(peer),
-        }
     if not args.json:
         print((__doc__ or "").splitlines()[0])
         for name, value in row.items():
