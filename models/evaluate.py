@@ -24,7 +24,7 @@ EXACT = 2**24
 @eqx.filter_jit
 def ready(network: Any) -> Any:
     """The evaluated network, from the one program that makes its tables."""
-    return strict(layer.evaluate(network))
+    return layer.evaluate(strict(network))
 
 
 @eqx.filter_jit

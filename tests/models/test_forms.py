@@ -35,19 +35,19 @@ def parameters(seed):
     )
 
 
-def filled(form, kind, normed, edges, address, fraction, gamma, beta):
+def filled(form, kind, edges, address, fraction, gamma, beta):
     g = grid(kind)
     own = jnp.asarray(g.bits, jnp.float32)[:, None]
-    norm = forms.Norm(gamma, beta, g.weight) if normed else None
+    norm = forms.Norm(gamma, beta, g.weight)
     return form(edges, whole(address, own), whole(fraction, 10.0), norm, g)
 
 
-def differentiated(form, kind, normed):
+def differentiated(form, kind):
     """The tables, and gradients of all that is differentiable in them."""
 
     def of_parameters(*given):
         def loss(given):
-            made = filled(form, kind, normed, *given)
+            made = filled(form, kind, *given)
             shape = made.entry.shape
             # Codes beyond a narrow input repeat its last, which is looked up alone.
             known = jnp.arange(shape[1]) < 2 ** jnp.asarray(grid(kind).bits)[:, None]
@@ -61,14 +61,12 @@ def differentiated(form, kind, normed):
 
 
 @pytest.mark.parametrize("kind", ["sums", "words"])
-@pytest.mark.parametrize("normed", [True, False])
-def test_the_kernel_fills_tables_as_xla_does(kind, normed):
+def test_the_kernel_fills_tables_as_xla_does(kind):
     if not native.ready():
         pytest.skip("there is no compiler here")
     given = parameters(0)
     ours, theirs = (
-        quickly(differentiated(form, kind, normed))
-        for form in (forms.by_kernel, forms.by_xla)
+        quickly(differentiated(form, kind)) for form in (forms.by_kernel, forms.by_xla)
     )
     (slopes, made), (expected, known) = ours(*given), theirs(*given)
     assert np.array_equal(made.entry, known.entry)
@@ -80,7 +78,7 @@ def test_the_kernel_fills_tables_as_xla_does(kind, normed):
     if kind == "sums":
         members = [given, parameters(3)]
         stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-        of_stack = quickly(jax.vmap(differentiated(forms.by_kernel, kind, normed)))
+        of_stack = quickly(jax.vmap(differentiated(forms.by_kernel, kind)))
         got = of_stack(*stack)
         for k, member in enumerate(members):
             alone = ours(*member)

