@@ -172,6 +172,10 @@ def check(config: TrainConfig, data: TrainData, plans: Sequence[Plan]) -> None:
             raise UserError(
                 f"train.{name} is {getattr(config, name)}, it must be positive"
             )
+    if not 0 <= config.shared <= 1:
+        raise UserError(
+            f"train.shared is {config.shared}, it is a share of the epochs, 0 to 1"
+        )
     if not 0 <= config.direct_from <= 1:
         raise UserError(
             f"train.direct_from is {config.direct_from}, it is a share of the epochs, "

@@ -36,7 +36,7 @@ class TrainConfig:
     smaller the target is, whatever latency it allows; 0 to leave latency out."""
     price_gain: float = 0.3
     """Change of the log price per epoch and unit of log area."""
-    shared: float = 0.75
+    shared: float = 0.82
     """Share of the epochs in which the prices of a front train as one network per seed,
     at the lowest of them, before each goes on by itself; see `jetlut front`."""
     direct_from: float = 1.0

@@ -84,7 +84,7 @@ class Tables(Evaluated):
         At least so many that the reach is a whole number of steps.
         """
         least = 0.0 if self.reach is None else float(-np.log2(self.reach))
-        used = jnp.any(self.filled.entry != 0, axis=1)
+        used = (self.filled.hard > 0) | (self.filled.entry[:, 0] != 0)
         most = jnp.max(jnp.where(used, self.fraction, least), axis=0)
         return jax.lax.stop_gradient(jnp.maximum(most, least))
 

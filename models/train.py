@@ -107,7 +107,7 @@ def train_many(
     # Members of one seed may start as one; see `TrainConfig.shared`.
     seeds = list(dict.fromkeys(plan.seed for plan in plans))
     free = all(plan.goal is None for plan in plans) and len(plans) > len(seeds)
-    branch = round(config.shared * config.epochs) if free else 0
+    branch = min(round(config.shared * config.epochs), config.epochs - 1) if free else 0
     lowest = min(plan.price for plan in plans)
     trunk = (
         tuple(Plan(seed, None, lowest) for seed in seeds) if branch else tuple(plans)
@@ -167,7 +167,9 @@ def train_many(
         state, fixed = shapes.changed(good, epoch)
         members = plans if epoch >= branch else trunk
         now = _prices(config, members, run, epoch, branch, lowest)
-        order = jr.fold_in(jr.key(plans[0].seed + 1), epoch)
+        order = step.shuffled(
+            (plans[0].seed + 1, epoch), len(data.words_train), config.batch
+        )
         state, means = program(epoch >= shapes.switch, run.late)(state, order, now)
         means = jax.tree.map(np.asarray, means)
         if np.any(np.asarray(state.broken) >= 0):

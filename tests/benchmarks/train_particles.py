@@ -72,17 +72,19 @@ def stepper(network: Any, word: Any, label: Any) -> tuple[Any, step.State]:
         devices=1,
     )
     prices = step.Prices(jnp.full(1, 1e-6), jnp.zeros(1))
-    return program.lower(state, jr.key(0), prices).compile(), state  # pyright: ignore
+    order = step.shuffled((0,), len(label), len(label))
+    return program.lower(state, order, prices).compile(), state
 
 
-def timed(program: Any, state: step.State, repeats: int) -> dict[str, float]:
+def timed(
+    program: Any, state: step.State, events: int, repeats: int
+) -> dict[str, float]:
     """Median wall and least CPU milliseconds of a step."""
     prices = step.Prices(jnp.full(1, 1e-6), jnp.zeros(1))
     wall, cpu, user = [], [], []
     for turn in range(repeats + 2):
-        key = jax.block_until_ready(jr.key(turn))
         t, c, u = time.perf_counter(), time.process_time(), os.times().user
-        state, means = program(state, key, prices)
+        state, means = program(state, step.shuffled((turn,), events, events), prices)
         jax.block_until_ready((state, means))
         wall.append(1e3 * (time.perf_counter() - t))
         cpu.append(1e3 * (time.process_time() - c))
@@ -109,7 +111,7 @@ def main() -> None:
     start = time.perf_counter()
     program, state = stepper(network, word, label)
     compile_s = time.perf_counter() - start
-    times = timed(program, state, args.repeats)
+    times = timed(program, state, args.batch, args.repeats)
     temporaries = program.memory_analysis().temp_size_in_bytes / 2**20
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     row = {

@@ -46,7 +46,7 @@ def one_step(devices):
         batch=BATCH, rate=1.0, decay=0.0, devices=devices,
     )
     prices = step.Prices(jnp.full(2, 1e-4), jnp.full(2, 1e-3))
-    return state, *program(state, jr.key(2), prices)
+    return state, *program(state, step.shuffled((2,), len(label), BATCH), prices)
 
 def arrays(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]

@@ -3,7 +3,6 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
 import pytest
@@ -76,7 +75,7 @@ def written_out(network, x, label, key, price, clock):
         return value, trained, follow(seen, shown, 0.1, 0.01), moments
 
     values = []
-    for rows in jr.permutation(key, EVENTS).reshape(-1, BATCH):
+    for rows in step.shuffled(key, EVENTS, BATCH):
         value, trained, seen, moments = once(trained, seen, moments, rows)
         capped = within_caps(eqx.combine(trained, seen, fixed))
         trained, seen, _ = step.split(capped)
@@ -87,10 +86,12 @@ def written_out(network, x, label, key, price, clock):
 def test_an_epoch_is_the_steps_of_each_network_written_out(case):
     clock = 360.0
     networks, x, label = case
-    optimiser, key = optax.sgd(RATE, momentum=0.5), jr.key(5)
+    optimiser, key = optax.sgd(RATE, momentum=0.5), (5,)
     state, fixed = step.start(networks, optimiser)
     of_all = prices(1e-4, 3e-3)
-    state, means = program(fixed, x, label, optimiser, clock=clock)(state, key, of_all)
+    state, means = program(fixed, x, label, optimiser, clock=clock)(
+        state, step.shuffled(key, EVENTS, BATCH), of_all
+    )
     assert int(state.step) == EVENTS // BATCH
     assert np.array_equal(state.broken, [-1, -1])
     for n, network in enumerate(networks):
@@ -129,13 +130,13 @@ def with_nan(network):
 
 def test_a_member_that_breaks_stays_as_it_was_and_disturbs_no_other(case):
     networks, x, label = case
-    optimiser, key = optax.adam(RATE), jr.key(5)
+    optimiser, order = optax.adam(RATE), step.shuffled((5,), EVENTS, BATCH)
     ends = []
     for second in (networks[1], with_nan(networks[1])):
         state, fixed = step.start([networks[0], second], optimiser)
         run = program(fixed, x, label, optimiser)
-        state, _ = run(state, key, prices(1e-4, 1e-4))
-        state, _ = run(state, key, prices(1e-4, 1e-4))
+        state, _ = run(state, order, prices(1e-4, 1e-4))
+        state, _ = run(state, order, prices(1e-4, 1e-4))
         ends.append((state, fixed))
     (whole, _), (half, fixed) = ends
     first = [jax.tree.map(lambda leaf: leaf[0], s[:3]) for s in (whole, half)]
@@ -157,7 +158,9 @@ def test_tables_that_overflow_are_named_with_their_layer(case):
     assert not np.all(np.isfinite(ready(big).layers[2].filled.entry))
     optimiser = optax.adam(RATE)
     state, fixed = step.start([big], optimiser)
-    state, _ = program(fixed, x, label, optimiser)(state, jr.key(1), prices(0.0))
+    state, _ = program(fixed, x, label, optimiser)(
+        state, step.shuffled((1,), EVENTS, BATCH), prices(0.0)
+    )
     assert np.array_equal(state.broken, [0])
     told = step.first_broken(state, fixed, 0)
     assert told == "the tables or weights of layer layers[2]"
@@ -167,7 +170,9 @@ def test_a_gradient_that_overflows_is_named_with_its_parameter(case):
     networks, x, label = case
     optimiser = optax.adam(float("inf"))
     state, fixed = step.start(networks[:1], optimiser)
-    state, _ = program(fixed, x, label, optimiser)(state, jr.key(1), prices(0.0))
+    state, _ = program(fixed, x, label, optimiser)(
+        state, step.shuffled((1,), EVENTS, BATCH), prices(0.0)
+    )
     told = step.first_broken(state, fixed, 0)
     assert told.startswith("the gradient or the next value of layers[0].edges.")
 
