@@ -83,6 +83,17 @@ def written_out(network, x, label, key, price, clock):
     return trained, seen, float(np.mean(values))
 
 
+@pytest.mark.parametrize(("events", "batch"), [(12, 4), (13, 4), (5, 5)])
+def test_an_epoch_takes_every_event_at_most_once_in_an_order_of_its_own(events, batch):
+    rows = step.shuffled((1, 0), events, batch)
+    assert rows.shape == (events // batch, batch)
+    assert len(np.unique(rows)) == rows.size
+    assert rows.min() >= 0
+    assert rows.max() < events
+    assert np.array_equal(rows, step.shuffled((1, 0), events, batch))
+    assert not np.array_equal(rows, step.shuffled((1, 1), events, batch))
+
+
 def test_an_epoch_is_the_steps_of_each_network_written_out(case):
     clock = 360.0
     networks, x, label = case
