@@ -1,8 +1,8 @@
 """One step of training for a stack of networks, and a whole epoch of them.
 
 A stack is a network whose arrays have one more axis in front: members of other prices
-and seeds that share the batch.  An epoch is one compiled program: it takes
-all steps in a scan and returns sums of what it saw; the host sees nothing in between.
+and seeds that share the batch.  An epoch is one compiled program: it takes all steps in
+a scan and returns means of what it saw; the host sees nothing in between.
 
 With several devices every batch is cut into equal parts; gradients and observations
 are averaged over the parts (ranges take the greatest), so that the result is that of

@@ -143,9 +143,8 @@ class Tables(Evaluated):
             weights: list[int] = []
             exponent, bias = int(exponents[j]), 0
             for i in range(n_in):
-                column = entry[
-                    i, :, j
-                ]  # beyond the last code there are only its copies
+                # Beyond the last code of a narrow input there are only its copies.
+                column = entry[i, :, j]
                 if np.all(column == column[0]):
                     # A constant may have fewer fractional bits in use than its edge.
                     bias += whole(column[0] * 2.0**exponent)

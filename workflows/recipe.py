@@ -199,6 +199,18 @@ def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         raise UserError(f"setting {', '.join(values)}: {error}") from error
 
 
+def with_files(
+    recipe: Recipe, files: Sequence[str] | None, test_files: Sequence[str] | None
+) -> Recipe:
+    """A copy that reads other files; none given leaves the recipe's own."""
+    data = recipe.data
+    if files:
+        data = dataclasses.replace(data, files=tuple(files))
+    if test_files:
+        data = dataclasses.replace(data, test_files=tuple(test_files))
+    return dataclasses.replace(recipe, data=data)
+
+
 def _replace(node: Any, values: dict[str, Any]) -> Any:
     """Changes all fields of a group at once, for they are checked together."""
     fields: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -182,15 +182,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from workflows.progress import terminal
-    from workflows.recipe import override
+    from workflows.recipe import override, with_files
     from workflows.recipes import load
 
-    recipe = override(load(args.recipe), args.set)
-    if args.data:
-        recipe = replace(recipe, data=replace(recipe.data, files=tuple(args.data)))
-    if args.test_data:
-        data = replace(recipe.data, test_files=tuple(args.test_data))
-        recipe = replace(recipe, data=data)
+    recipe = with_files(
+        override(load(args.recipe), args.set), args.data, args.test_data
+    )
     sweep = Sweep(
         args.prices, args.lowest, args.highest, _seeds(args.seeds), args.compile
     )
