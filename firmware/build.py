@@ -70,6 +70,21 @@ class Builder:
             return args[0]
         return self._node("sum", tuple(sorted(args)), layer=layer)
 
+    def mul(self, a: int, b: int, layer: str = "") -> int:
+        """`a * b`."""
+        return self._node("mul", (min(a, b), max(a, b)), layer=layer)
+
+    def compare(self, a: int, test: str, b: int, layer: str = "") -> int:
+        """1 where `a test b`, else 0; `test` is `<`, `<=` or `==`."""
+        return self._node("compare", (a, b), test=test, layer=layer)
+
+    def mux(self, choose: int, a: int, b: int, layer: str = "") -> int:
+        """`a` where `choose` is 1, `b` where it is 0."""
+        select = self.nodes[choose]
+        if a == b or select.lo == select.hi:
+            return a if a == b or select.lo else b
+        return self._node("mux", (choose, a, b), layer=layer)
+
     def clip(self, a: int, lo: int, hi: int, layer: str = "") -> int:
         """`a` saturated to `lo..hi`; nothing at all where `a` stays inside."""
         node = self.nodes[a]
@@ -124,6 +139,7 @@ class Builder:
                     node.layer,
                     node.bits,
                     node.twos,
+                    node.test,
                 )
             )
         return Netlist(
@@ -143,11 +159,19 @@ class Builder:
         bounds: tuple[int, int] = (0, 0),
         bits: int = 0,
         twos: bool = False,
+        test: str = "",
         layer: str = "",
     ) -> int:
         nodes = [self.nodes[a] for a in args]
         lo, hi = interval(
-            op, nodes, by=by, entries=entries, bounds=bounds, bits=bits, twos=twos
+            op,
+            nodes,
+            by=by,
+            entries=entries,
+            bounds=bounds,
+            bits=bits,
+            twos=twos,
+            test=test,
         )
         if lo == hi and op != "const":
             return self.const(lo)
@@ -156,7 +180,7 @@ class Builder:
             table = self._tables.setdefault((nodes[0].lo, entries), len(self._entries))
             if table == len(self._entries):
                 self._entries.append(entries)
-        node = Node(op, args, lo, hi, by, table, bits=bits, twos=twos)
+        node = Node(op, args, lo, hi, by, table, bits=bits, twos=twos, test=test)
         if node not in self._index:
             self._index[node] = len(self.nodes)
             self.nodes.append(replace(node, layer=layer))
@@ -198,6 +222,12 @@ def copy(
             return into.sub(args[0], args[1], node.layer)
         case "sum":
             return into.sum(args, node.layer)
+        case "mul":
+            return into.mul(args[0], args[1], node.layer)
+        case "compare":
+            return into.compare(args[0], node.test, args[1], node.layer)
+        case "mux":
+            return into.mux(args[0], args[1], args[2], node.layer)
         case "clip":
             return into.clip(args[0], node.lo, node.hi, node.layer)
         case "wrap":

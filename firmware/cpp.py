@@ -245,6 +245,12 @@ def _expression(
             text = "(" + " + ".join(args) + ")"
         case "sub":
             text = f"({args[0]} - {args[1]})"
+        case "mul":
+            text = f"({args[0]} * {args[1]})"
+        case "compare":
+            text = f"({args[0]} {node.test} {args[1]})"
+        case "mux":
+            text = f"({args[0]} ? {args[1]} : {args[2]})"
         case "shift" if node.by >= 0:
             text = f"({args[0]} * {_literal(1 << node.by, kind)})"
         case "shift":

@@ -51,6 +51,13 @@ def delay_ns(node: Node, args: Sequence[Node]) -> float:
         case "sum":
             depth = (len(args) - 1).bit_length()
             return depth * (ADD_NS + CARRY_NS * node.width)
+        case "mul":  # the rows of one factor, added two by two
+            rows = min(arg.width for arg in args)
+            return (rows - 1).bit_length() * (ADD_NS + CARRY_NS * node.width)
+        case "compare":
+            return ADD_NS + CARRY_NS * max(arg.width for arg in args)
+        case "mux":
+            return LEVEL_NS
         case "clip":
             return clip_ns(node, args[0])
         case "table":

@@ -82,6 +82,28 @@ def expression(netlist: Netlist, index: int, names: Sequence[str], wires: Wires)
                 wires.extended(name, arg, width)
                 for name, arg in zip(names, args, strict=True)
             )
+        case "mul":
+            return " * ".join(
+                wires.extended(name, arg, width)
+                for name, arg in zip(names, args, strict=True)
+            )
+        case "compare":  # in a width that holds both, as signed numbers if one is
+            a, b = args
+            signed = a.signed or b.signed
+            wide = max(arg.width + (signed and not arg.signed) for arg in args)
+            texts = [
+                wires.extended(name, arg, wide)
+                for name, arg in zip(names, args, strict=True)
+            ]
+            if signed and node.test != "==":
+                texts = [f"$signed({text})" for text in texts]
+            return f" {node.test} ".join(texts)
+        case "mux":
+            ways = [
+                wires.extended(name, arg, width)
+                for name, arg in zip(names[1:], args[1:], strict=True)
+            ]
+            return f"{wires.read(names[0], 0)} ? {ways[0]} : {ways[1]}"
         case "clip":
             return _clip(node, args[0], names[0], wires)
         case "wrap":  # the wire is no wider than the bits kept, and says how to read it

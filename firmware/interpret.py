@@ -55,6 +55,14 @@ def run(
                 value = np.asarray(np.sum(args, axis=0, dtype=np.int64))
             case "sub":
                 value = args[0] - args[1]
+            case "mul":
+                value = args[0] * args[1]
+            case "compare":
+                a, b = args
+                seen = {"<": a < b, "<=": a <= b, "==": a == b}[node.test]
+                value = seen.astype(np.int64)
+            case "mux":
+                value = np.where(args[0] != 0, args[1], args[2])
             case "clip":
                 value = np.clip(args[0], node.lo, node.hi)
             case "wrap":

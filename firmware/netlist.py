@@ -22,9 +22,22 @@ from typing import Any, Literal, final, get_args
 from trigger.errors import UserError
 
 FORMAT = "jetlut-netlist"
-VERSION = 2
+VERSION = 3
 
-Op = Literal["input", "const", "shift", "add", "sub", "sum", "clip", "wrap", "table"]
+Op = Literal[
+    "input",
+    "const",
+    "shift",
+    "add",
+    "sub",
+    "sum",
+    "mul",
+    "clip",
+    "wrap",
+    "compare",
+    "mux",
+    "table",
+]
 """What a node computes, with `a`, `b` its arguments:
 
 input   the port word called `name`
@@ -32,11 +45,17 @@ const   `lo` (which equals `hi`)
 shift   `a * 2**by` for `by >= 0`, else `floor(a / 2**-by)`: truncation is wiring
 add     `a + b`
 sub     `a - b`; with `a` the constant 0, how a minus term of a sum is written
-sum     the sum of all arguments (a pass turns it into a tree of `add`)
-clip    `min(max(a, lo), hi)`: saturation
+sum     the sum of all arguments, by carry-save counters and one adder in the RTL
+mul     `a * b`; only where a program asks for it, constants are shifts and sums
+clip    `min(max(a, lo), hi)`: saturation; with `lo` 0 and no `hi` to reach, a ReLU
 wrap    the `bits` low bits of `a`, read as two's complement if `twos`: wiring
+compare 1 where `a test b` holds, else 0, with `test` one of `<`, `<=`, `==`
+mux     `b` where `a` is 1, `c` where it is 0
 table   `tables[table][a - a.lo]`
 """
+
+Test = Literal["<", "<=", "=="]
+"""What a `compare` asks."""
 
 INT64 = 2**63
 
@@ -56,6 +75,7 @@ class Node:
     layer: str = ""
     bits: int = 0
     twos: bool = False
+    test: str = ""
 
     @property
     def signed(self) -> bool:
@@ -100,6 +120,7 @@ def interval(
     bounds: tuple[int, int] = (0, 0),
     bits: int = 0,
     twos: bool = False,
+    test: str = "",
 ) -> tuple[int, int]:
     """The exact interval of an operation's value, from its arguments' intervals.
 
@@ -111,6 +132,7 @@ def interval(
         bounds: `lo, hi` of an `input`, a `const` or a `clip`.
         bits: Of a `wrap`.
         twos: Of a `wrap`.
+        test: Of a `compare`.
     """
     match op:
         case "input" | "const":
@@ -123,6 +145,18 @@ def interval(
         case "sub":
             a, b = args
             return a.lo - b.hi, a.hi - b.lo
+        case "mul":
+            a, b = args
+            corners = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+            return min(corners), max(corners)
+        case "compare":
+            a, b = args
+            return _compared(a, b, test)
+        case "mux":
+            choose, *ways = args
+            if choose.lo == choose.hi:
+                ways = [ways[1 - choose.lo]]
+            return min(way.lo for way in ways), max(way.hi for way in ways)
         case "clip":
             (a,) = args
             lo, hi = bounds
@@ -140,7 +174,21 @@ def interval(
             return min(entries), max(entries)
 
 
-ARITY = {"input": 0, "const": 0, "add": 2, "sub": 2}
+def _compared(a: Node, b: Node, test: str) -> tuple[int, int]:
+    """Whether a comparison always holds (1, 1), never (0, 0), or may do either."""
+    match test:
+        case "<":
+            always, never = a.hi < b.lo, a.lo >= b.hi
+        case "<=":
+            always, never = a.hi <= b.lo, a.lo > b.hi
+        case _:
+            always = a.lo == a.hi == b.lo == b.hi
+            never = a.hi < b.lo or b.hi < a.lo
+    return int(always), int(not never)
+
+
+ARITY = {"input": 0, "const": 0, "mux": 3}
+ARITY |= dict.fromkeys(("add", "sub", "mul", "compare"), 2)
 ARITY |= dict.fromkeys(("shift", "clip", "wrap", "table"), 1)
 
 
@@ -169,6 +217,14 @@ def validate(netlist: Netlist) -> None:
             raise refuse(i, "sums nothing; write a const")
         if node.lo > node.hi:
             raise refuse(i, f"has an empty interval {node.lo}..{node.hi}")
+        if node.op == "compare" and node.test not in get_args(Test):
+            raise refuse(
+                i, f"tests {node.test!r}; known are {', '.join(get_args(Test))}"
+            )
+        if node.op == "mux":
+            choose = netlist.nodes[node.args[0]]
+            if not 0 <= choose.lo <= choose.hi <= 1:
+                raise refuse(i, f"chooses by {choose.lo}..{choose.hi}; 0 and 1 work")
         if node.op == "wrap" and not 1 <= node.bits < 64:
             raise refuse(i, f"keeps {node.bits} bits; 1..63 work")
         args = [netlist.nodes[a] for a in node.args]
@@ -198,6 +254,7 @@ def validate(netlist: Netlist) -> None:
             bounds=(node.lo, node.hi),
             bits=node.bits,
             twos=node.twos,
+            test=node.test,
         )
         if exact != (node.lo, node.hi):
             raise refuse(
@@ -219,7 +276,7 @@ def to_json(netlist: Netlist) -> str:
 
     def node_text(node: Node) -> str:
         row: dict[str, Any] = {"op": node.op}
-        for key in ("name", "args", "by", "table", "bits", "twos"):
+        for key in ("name", "args", "by", "table", "bits", "twos", "test"):
             if getattr(node, key) != getattr(Node("const", (), 0, 0), key):
                 row[key] = getattr(node, key)
         row |= {"lo": node.lo, "hi": node.hi}

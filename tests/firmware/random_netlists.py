@@ -9,7 +9,7 @@ from firmware.netlist import Netlist, Node, interval
 
 OPERATIONS = (
     *("const", "shift", "shift", "add", "sub", "sum", "clip", "wrap"),
-    *("table", "table", "table"),
+    *("table", "table", "table", "mul", "compare", "mux"),
 )
 
 
@@ -23,12 +23,17 @@ def netlists(draw, most=14):
         nodes.append(Node("input", (), lo, lo + 2**bits - 1, name=name))
     for _ in range(draw(st.integers(1, most))):
         op = draw(st.sampled_from(OPERATIONS))
-        count = {"const": 0, "add": 2, "sub": 2, "sum": draw(st.integers(1, 4))}
+        count = {"const": 0, "sum": draw(st.integers(1, 4)), "mux": 3}
+        count |= dict.fromkeys(("add", "sub", "mul", "compare"), 2)
         args = tuple(
             draw(st.integers(0, len(nodes) - 1)) for _ in range(count.get(op, 1))
         )
         read = [nodes[a] for a in args]
-        by, entries, bounds, bits, twos = 0, (), (0, 0), 0, False
+        by, entries, bounds, bits, twos, test = 0, (), (0, 0), 0, False, ""
+        if op == "mux" and not 0 <= read[0].lo <= read[0].hi <= 1:
+            continue
+        if op == "compare":
+            test = draw(st.sampled_from(("<", "<=", "==")))
         if op == "const":
             bounds = (draw(st.integers(-9, 9)),) * 2
         if op == "shift":
@@ -54,13 +59,20 @@ def netlists(draw, most=14):
             entries = tuple(made[k // steps] << up for k in range(size))
             tables.append(entries)
         lo, hi = interval(
-            op, read, by=by, entries=entries, bounds=bounds, bits=bits, twos=twos
+            op,
+            read,
+            by=by,
+            entries=entries,
+            bounds=bounds,
+            bits=bits,
+            twos=twos,
+            test=test,
         )
         if hi - lo > 4000:
             continue
         table = len(tables) - 1 if op == "table" else -1
         layer = draw(st.sampled_from(("", "one", "two")))
-        nodes.append(Node(op, args, lo, hi, by, table, "", layer, bits, twos))
+        nodes.append(Node(op, args, lo, hi, by, table, "", layer, bits, twos, test))
     outputs = draw(st.lists(st.integers(0, len(nodes) - 1), min_size=1, max_size=4))
     return Netlist(
         "any",

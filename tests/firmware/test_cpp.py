@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_block as tiny
+from every_operation import every_operation, every_word
 
 from firmware import binding, cpp, interpret, vectors
 from firmware.emulate import Emulator
@@ -94,6 +95,12 @@ def test_emulator_equals_the_referee_on_every_operation_and_width(seed, tmp_path
     assert any(node.width > 32 for node in netlist.nodes)
     nothing = np.zeros((0, len(netlist.inputs)), np.int64)
     words = vectors.make(netlist, nothing, random=1000, seed=seed).words
+    with build(netlist, tmp_path) as emulator:
+        assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
+
+
+def test_emulator_equals_the_referee_on_each_operation_in_each_form(tmp_path):
+    netlist, words = every_operation(), every_word()
     with build(netlist, tmp_path) as emulator:
         assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
 

@@ -23,6 +23,12 @@ def one_event(netlist, words):
             values.append(sum(a))
         elif node.op == "sub":
             values.append(a[0] - a[1])
+        elif node.op == "mul":
+            values.append(a[0] * a[1])
+        elif node.op == "compare":
+            values.append(int(eval(f"{a[0]} {node.test} {a[1]}")))
+        elif node.op == "mux":
+            values.append(a[2 - a[0]])
         elif node.op == "clip":
             values.append(sorted((node.lo, a[0], node.hi))[1])
         elif node.op == "wrap":

@@ -31,7 +31,7 @@ def test_reading_undoes_writing(netlist):
 
 def test_a_text_names_its_format_first_and_has_a_line_for_each_node():
     text = to_json(NETLIST)
-    assert text.startswith('{\n "format": "jetlut-netlist",\n "version": 2,\n')
+    assert text.startswith('{\n "format": "jetlut-netlist",\n "version": 3,\n')
     assert sum('{"op"' in line for line in text.splitlines()) == len(NETLIST.nodes)
 
 
@@ -84,8 +84,8 @@ def test_a_shared_table_is_read_from_one_argument_on():
 
 
 def test_a_foreign_or_newer_text_is_refused():
-    newer = json.dumps({**json.loads(to_json(NETLIST)), "version": 3})
-    with pytest.raises(UserError, match="version 3, this program reads"):
+    newer = json.dumps({**json.loads(to_json(NETLIST)), "version": 4})
+    with pytest.raises(UserError, match="version 4, this program reads"):
         from_json(newer)
     with pytest.raises(UserError, match="not a jetlut-netlist file"):
         from_json("[]")

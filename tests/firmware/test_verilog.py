@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from every_operation import every_operation, every_word
 from hypothesis import given
 from hypothesis import strategies as st
 from random_netlists import netlists
@@ -10,7 +11,6 @@ from random_networks import random_network, random_words
 from tiny_block import NETLIST
 
 from firmware import tools, verilog
-from firmware.build import Builder
 from firmware.hdl import rows
 from firmware.interpret import run
 from firmware.lower import lower
@@ -68,58 +68,13 @@ def simulated(netlist, clock_mhz, words, folder):
     return simulator.run(words)
 
 
-def every_operation() -> Netlist:
-    """Signed and unsigned, wide and narrow, each operation in each of its forms."""
-    into = Builder("all_v1_0_0")
-    a, b, c = into.input("a", -8, 7), into.input("b", 0, 7), into.input("c", 0, 1)
-    into.input("idle", 0, 3)
-    outputs = [
-        a,
-        b,
-        into.const(5),
-        into.const(-3),
-        into.shift(a, 2),
-        into.shift(a, -2),
-        into.shift(b, -1),
-        into.add(a, b),
-        into.add(into.shift(a, 3), b),
-        into.sub(b, a),
-        into.sub(into.const(2), c),
-        into.sum([a, b, c, into.const(-20)]),
-        into.add(a, into.const(9)),
-        into.clip(a, 0, 3),
-        into.clip(a, 0, 5),
-        into.clip(a, -3, 4),
-        into.clip(a, -8, 2),
-        into.clip(b, 2, 9),
-        into.clip(into.shift(a, 1), 1, 30),
-        into.clip(into.sub(b, into.shift(a, 2)), 0, 15),
-        into.wrap(a, 3, True),
-        into.wrap(a, 2, False),
-        into.wrap(b, 3, True),
-        into.wrap(c, 1, True),
-        into.wrap(into.clip(a, -1, 1), 6, False),
-        into.wrap(into.sum([a, b, into.const(32)]), 5, True),
-        into.negative(into.shift(b, 2)),
-        into.table(a, lambda v: v * v - 20),
-        into.table(b, lambda v: (3, 1, 4, 1, 5, 9, 2, 6)[v]),
-        into.table(c, lambda v: 7 - 9 * v),
-        into.table(into.add(b, c), lambda v: v & 1),
-        into.table(into.clip(a, -3, 4), lambda v: 5 * v),
-        into.table(into.add(into.clip(a, -1, 3), into.const(5)), lambda v: v ^ 3),
-    ]
-    return into.finish([(f"y{k}", index) for k, index in enumerate(outputs)])
-
-
 def test_a_tiny_block_reads_as_it_should():
     text = emit(NETLIST)[f"{NETLIST.block}.v"]
     assert text == GOLDEN.read_text()
 
 
 def test_every_operation_is_what_the_referee_says(tmp_path):
-    netlist = every_operation()
-    ports = [range(-8, 8), range(8), range(2), range(4)]
-    words = np.stack(np.meshgrid(*ports, indexing="ij"), axis=-1).reshape(-1, 4)
+    netlist, words = every_operation(), every_word()
     answers, latency = simulated(netlist, 500, words, tmp_path)
     assert np.array_equal(answers, run(netlist, words))
     assert latency == pipeline(netlist, 500).cycles
