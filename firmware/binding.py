@@ -13,8 +13,8 @@ SHAPE = ("-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden")
 FLAGS = ("-O2", "-Wall", "-Wextra", "-Wpedantic")
 """What else it is compiled with, here and by the bundle's Makefile.
 
-`-O2` is both the quickest to compile and the quickest to run: vector gathers, which
-`-O3 -march=native` turns look-ups into, lose against scalar loads.
+None names a processor: what is compiled here runs elsewhere, and as fast as that
+processor can.  `-O3` takes twice as long to compile and is no faster.
 """
 
 

@@ -21,7 +21,7 @@ class Builder:
         self.nodes: list[Node] = []
         self._tables: dict[tuple[int, tuple[int, ...]], int] = {}
         self._entries: list[tuple[int, ...]] = []
-        self._index: dict[Node, int] = {}
+        self._index: dict[tuple[object, ...], int] = {}
 
     def input(self, name: str, lo: int, hi: int) -> int:
         """A port; ports are never merged nor dropped."""
@@ -105,8 +105,11 @@ class Builder:
     def table(self, a: int, entry: Callable[[int], int], layer: str = "") -> int:
         """`entry(a)`, looked up; `entry` is asked for the reachable values of `a`."""
         node = self.nodes[a]
-        entries = tuple(int(entry(v)) for v in range(node.lo, node.hi + 1))
-        return self._node("table", (a,), entries=entries, layer=layer)
+        return self.rom(a, [int(entry(v)) for v in range(node.lo, node.hi + 1)], layer)
+
+    def rom(self, a: int, entries: Sequence[int], layer: str = "") -> int:
+        """`entries[a - a.lo]`, an entry for each value that `a` can have."""
+        return self._node("table", (a,), entries=tuple(entries), layer=layer)
 
     def entries(self, index: int) -> tuple[int, ...]:
         """The entries of table node `index`, from its argument's least value up."""
@@ -127,21 +130,11 @@ class Builder:
             if node.op == "table":
                 tables.setdefault(node.table, len(tables))
             moved[i] = len(nodes)
-            nodes.append(
-                Node(
-                    node.op,
-                    tuple(moved[a] for a in node.args),
-                    node.lo,
-                    node.hi,
-                    node.by,
-                    tables.get(node.table, -1),
-                    node.name,
-                    node.layer,
-                    node.bits,
-                    node.twos,
-                    node.test,
-                )
-            )
+            args = tuple([moved[a] for a in node.args])
+            table = tables.get(node.table, -1)
+            if args != node.args or table != node.table:
+                node = replace(node, args=args, table=table)
+            nodes.append(node)
         return Netlist(
             self.block,
             tuple(nodes),
@@ -180,11 +173,12 @@ class Builder:
             table = self._tables.setdefault((nodes[0].lo, entries), len(self._entries))
             if table == len(self._entries):
                 self._entries.append(entries)
-        node = Node(op, args, lo, hi, by, table, bits=bits, twos=twos, test=test)
-        if node not in self._index:
-            self._index[node] = len(self.nodes)
-            self.nodes.append(replace(node, layer=layer))
-        return self._index[node]
+        key = (op, args, lo, hi, by, table, bits, twos, test)
+        if key not in self._index:
+            self._index[key] = len(self.nodes)
+            made = Node(op, args, lo, hi, by, table, "", layer, bits, twos, test)
+            self.nodes.append(made)
+        return self._index[key]
 
 
 def is_negative(nodes: Sequence[Node], index: int) -> bool:
@@ -233,6 +227,9 @@ def copy(
         case "wrap":
             return into.wrap(args[0], node.bits, node.twos, node.layer)
         case "table":
+            old, new = netlist.nodes[node.args[0]], into.nodes[args[0]]
+            if (old.lo, old.hi) == (new.lo, new.hi):
+                return into.rom(args[0], netlist.tables[node.table], node.layer)
             return into.table(args[0], lookup(netlist, index), node.layer)
 
 

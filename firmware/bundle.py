@@ -6,7 +6,7 @@ Layout::
     io.json         the ports: order, widths, units
     netlist.json    the integer program that everything below was made from
     README.md       how to use it, on one screen
-    rtl/            Verilog; the top module is the block's id
+    rtl/            Verilog, and VHDL of the same block; the top of either is its id
     emulator/       C++17, Makefile, Python binding
     vectors/        inputs and expected outputs, .npy and hex text
     tb/             self-checking test bench
@@ -35,6 +35,7 @@ from jaxtyping import Integer
 from firmware import vectors
 from firmware.netlist import Netlist, to_json
 from firmware.prove import Check, passed
+from firmware.rtl import DEFAULT, Options
 from trigger.errors import UserError
 from trigger.folders import mend, replace
 
@@ -65,6 +66,8 @@ class Contents:
     """Latency in clocks."""
     provenance: Mapping[str, Any]
     """Further entries of the manifest: data, tools, git, MLflow run."""
+    options: Options = DEFAULT
+    """How the RTL is wired."""
 
 
 def pack(contents: Contents, target: Path) -> Path:
@@ -184,6 +187,7 @@ def _manifest(contents: Contents, folder: Path) -> str:
         "latency_cycles": contents.cycles,
         "latency_ns": round(1e3 * contents.cycles / contents.clock_mhz, 4),
         "ii": 1,
+        "wiring": asdict(contents.options),
         "complete": passed(contents.checks),
         "checks": {name: asdict(check) for name, check in contents.checks.items()},
     }
@@ -214,7 +218,7 @@ def _readme(contents: Contents) -> str:
     checks = "\n".join(
         f"| {name} | {check} |" for name, check in contents.checks.items()
     )
-    rtl = " ".join(f"rtl/{name}" for name in sorted(contents.rtl))
+    rtl = _how_to_build(contents)
     return f"""\
 # {block}
 
@@ -231,10 +235,11 @@ Verify all of it again, from any folder:
 
     jetlut verify {block}
 
-Firmware: add `{rtl}`; the top module is `{block}`, in plain Verilog-2001
-with no vendor parts. `rst` is synchronous, active high, and clears the valid chain only.
-Every module name starts with the block's id, so versions live side by side. The bench
-in `tb/` checks itself and prints PASS or FAIL; run it from this folder.
+Firmware: {rtl} There are no vendor
+parts, and tables are inline. `rst` is synchronous, active high, and clears the valid
+chain only. Every name starts with the block's id, so versions live side by side. The
+bench in `tb/` checks itself and prints PASS or FAIL; run it in any Verilog simulator,
+from this folder.
 
 Software: `make -C emulator` builds `emulator/{block}.so` with two C symbols,
 `{block}_version` and `{block}_run`; `emulator/{block}.py` calls it
@@ -246,3 +251,19 @@ complement. `vectors/groups.json` says which rows are physics, random and corner
 
 Area and timing under `reports/` are estimates, not the result of place and route.
 """
+
+
+def _how_to_build(contents: Contents) -> str:
+    """Which files a project takes, for each language that is there."""
+    block = contents.netlist.block
+    names = sorted(f"rtl/{name}" for name in contents.rtl)
+    verilog = "`, `".join(name for name in names if not name.endswith(".vhd"))
+    vhdl = "`, `".join(name for name in names if name.endswith(".vhd"))
+    text = f"a Verilog project adds `{verilog}` (Verilog-2001)"
+    if vhdl:
+        text += (
+            f", a VHDL project `{vhdl}`\n(VHDL-2008 in `{block}_core.vhd`, the top is "
+            "plain VHDL-93; ports are `std_logic` and\n`std_logic_vector`). Take one "
+            "language or the other: both are the same block, with the\nsame latency"
+        )
+    return f"{text}. The top of either is `{block}`.\n"

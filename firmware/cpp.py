@@ -8,25 +8,78 @@ Conventions
 - Two symbols leave the object, `<block>_version` and `<block>_run`, both C; all else
   has internal linkage inside the namespace `<block>`, so that any number of blocks and
   versions of one block live in one process.
-- Events go through in groups of `kGroup`, each value as an array over the group, so
-  that additions vectorise.  A value that is read once is an expression, not an array.
-- A value is 32 bits wide if its interval fits, else 64: no operation overflows.
+- Events go through in groups of `kGroup`; `firmware.cpp_group` writes what a group does.
+- The group is compiled once for every processor and, by GCC on x86-64, again for those
+  with AVX2 and with AVX-512 VBMI, whose byte shuffles are table look-ups; `<block>_run`
+  asks the processor.  For this the source includes itself.  Other compilers take what
+  their flags allow.
 - Input ports saturate: a word outside its port's range is taken as the nearer end.
 - No allocation, no state, no I/O: calls may run side by side.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 
+from firmware import cpp_group
+from firmware.cpp_group import literal
 from firmware.netlist import Netlist, Node, to_json
 from trigger.errors import UserError
 
-INLINE = 48
-"""Operations in one expression, beyond which a value is stored: keeps compiling fast."""
+GROUP = 64
+"""Events that go through together: the bytes of the widest register."""
 
-GROUP_BYTES = 32 * 1024
-"""Room for the values of one group of events: the level-1 data cache of a small core."""
+LENGTHS = (16, 32, 64, 128, 256)
+"""Lengths of the tables that `look` takes."""
+
+LOOK = """\
+// out[e] = table[at[e]] for a group of addresses, each less than N.
+template <typename T, std::size_t N>
+[[maybe_unused]] inline void look(const T (&table)[N], const std::uint8_t* at, T* out) {
+  static_assert(sizeof(T) == 1 && N >= 16 && N <= 256 && (N & (N - 1)) == 0, "");
+#if JETLUT_LANES == 64
+  __m512i part[N <= 64 ? 1 : N / 64];
+  if constexpr (N == 16) {
+    part[0] = _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128((const __m128i*)table));
+  } else if constexpr (N == 32) {
+    part[0] = _mm512_maskz_broadcast_i64x4(0xff, _mm256_loadu_si256((const __m256i*)table));
+  } else {
+    for (std::size_t k = 0; k < N / 64; ++k)
+      part[k] = _mm512_loadu_si512(table + 64 * k);
+  }
+  for (std::size_t e = 0; e < kGroup; e += 64) {
+    const __m512i address = _mm512_loadu_si512(at + e);
+    __m512i found;
+    if constexpr (N <= 64) {
+      found = _mm512_maskz_permutexvar_epi8(~__mmask64{0}, address, part[0]);
+    } else {
+      found = _mm512_permutex2var_epi8(part[0], address, part[1]);
+      if constexpr (N == 256) {
+        const __m512i high = _mm512_permutex2var_epi8(part[2], address, part[3]);
+        found = _mm512_mask_mov_epi8(found, _mm512_movepi8_mask(address), high);
+      }
+    }
+    _mm512_storeu_si512(out + e, found);
+  }
+#elif JETLUT_LANES == 32
+  for (std::size_t e = 0; e < kGroup; e += 32) {
+    const __m256i address = _mm256_loadu_si256((const __m256i*)(at + e));
+    __m256i found = _mm256_setzero_si256();
+    for (std::size_t k = 0; k < N; k += 16) {
+      // Less than 16 for addresses of this part only; others set the top bit, give 0.
+      const __m256i within = _mm256_adds_epu8(
+          _mm256_xor_si256(address, _mm256_set1_epi8((char)k)), _mm256_set1_epi8(112));
+      const __m256i part =
+          _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)(table + k)));
+      found = _mm256_or_si256(found, _mm256_shuffle_epi8(part, within));
+    }
+    _mm256_storeu_si256((__m256i*)(out + e), found);
+  }
+#else
+  for (std::size_t e = 0; e < kGroup; ++e) out[e] = table[at[e]];
+#endif
+}
+"""
+"""A group of look-ups: one byte shuffle or a few where the processor has them."""
 
 
 def emit(netlist: Netlist) -> dict[str, str]:
@@ -44,7 +97,7 @@ def emit(netlist: Netlist) -> dict[str, str]:
     ports = [(netlist.nodes[i].name, netlist.nodes[i]) for i in netlist.inputs]
     outputs = [(name, netlist.nodes[i]) for name, i in netlist.outputs]
     for name, node in ports + outputs:
-        if not _is_narrow(node):
+        if node.lo < -(2**31) or node.hi >= 2**31:
             raise UserError(
                 f"port {name!r} of block {netlist.block!r} takes {node.lo}..{node.hi}; "
                 "the C++ emulator passes words as 32-bit signed integers"
@@ -106,41 +159,32 @@ void {block}_run(const int32_t* in, int32_t* out, size_t events);
 
 
 def _source(netlist: Netlist) -> str:
-    block, nodes = netlist.block, netlist.nodes
-    stored = _stored(netlist)
-    group = 8
-    bytes_an_event = sum(4 if _is_narrow(nodes[i]) else 8 for i in stored)
-    while group < 256 and 2 * group * bytes_an_event <= GROUP_BYTES:
-        group *= 2
-    tables = "\n".join(_table(k, entries) for k, entries in enumerate(netlist.tables))
-    column = {index: k for k, index in enumerate(netlist.inputs)}
-    steps: list[str] = []
-    layer = ""
-    for i in stored:
-        node = nodes[i]
-        if node.layer != layer:
-            layer = node.layer
-            steps.append(f"\n  // {layer}")
-        if node.op == "input":
-            value = f"saturate(e < some ? in[{len(column)} * e + {column[i]}] : 0, "
-            value += f"{_literal(node.lo)}, {_literal(node.hi)});  // {node.name}"
-        else:
-            value = _expression(netlist, i, stored, top=True) + ";"
-        kind = "std::int32_t" if _is_narrow(node) else "std::int64_t"
-        steps.append(f"  {kind} n{i}[kGroup];")
-        steps.append(f"  for (std::size_t e = 0; e < kGroup; ++e) n{i}[e] = {value}")
-    leave = "\n".join(
-        f"    out[{len(netlist.outputs)} * e + {j}] = "
-        f"{_expression(netlist, i, stored)};  // {name}"
-        for j, (name, i) in enumerate(netlist.outputs)
+    block = netlist.block
+    body = cpp_group.plan(netlist)
+    tables = "\n".join(
+        _table(k, entries, looked=k in body.looked)
+        for k, entries in enumerate(netlist.tables)
     )
+    steps = "\n".join(f"  {line}".rstrip() for line in body.lines).strip("\n")
+    ports, outputs = len(netlist.inputs), len(netlist.outputs)
     return f"""\
 // Bit-exact emulator of the firmware block {block}; see {block}.h.
+//
+// The part behind `#else` is compiled once for each kind of processor, by this file
+// including itself, so it keeps its name.
+#ifndef JETLUT_KIND
+
 #include "{block}.h"
 
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define JETLUT_KINDS
+#endif
+#if defined(JETLUT_KINDS) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
 #if defined(__GNUC__)
 #define JETLUT_EXPORT __attribute__((visibility("default")))
 #else
@@ -150,7 +194,7 @@ def _source(netlist: Netlist) -> str:
 namespace {block} {{
 namespace {{
 
-constexpr std::size_t kGroup = {group};  // events that go through together
+constexpr std::size_t kGroup = {GROUP};  // events that go through together
 
 {tables}
 
@@ -159,14 +203,50 @@ template <typename T>
   return value < lo ? lo : value > hi ? hi : value;
 }}
 
-// Evaluates `some` events, at most kGroup.
-void group([[maybe_unused]] const std::int32_t* in, std::int32_t* out,
-           std::size_t some) {{
-{chr(10).join(steps).lstrip(chr(10))}
+}}  // namespace
+}}  // namespace {block}
 
-  for (std::size_t e = 0; e < some; ++e) {{
-{leave}
-  }}
+#define JETLUT_KIND any
+#if defined(__AVX512VBMI__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#define JETLUT_LANES 64
+#elif defined(__AVX2__)
+#define JETLUT_LANES 32
+#else
+#define JETLUT_LANES 1
+#endif
+#include "{block}.cpp"
+#undef JETLUT_KIND
+#undef JETLUT_LANES
+#ifdef JETLUT_KINDS
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#define JETLUT_KIND avx2
+#define JETLUT_LANES 32
+#include "{block}.cpp"
+#undef JETLUT_KIND
+#undef JETLUT_LANES
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
+#define JETLUT_KIND vbmi
+#define JETLUT_LANES 64
+#include "{block}.cpp"
+#undef JETLUT_KIND
+#undef JETLUT_LANES
+#pragma GCC pop_options
+#endif
+
+namespace {block} {{
+namespace {{
+
+using Group = void (*)(const std::int32_t*, std::int32_t*);
+
+Group fastest() {{
+#ifdef JETLUT_KINDS
+  if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    return vbmi::group;
+  if (__builtin_cpu_supports("avx2")) return avx2::group;
+#endif
+  return any::group;
 }}
 
 }}  // namespace
@@ -180,138 +260,56 @@ JETLUT_EXPORT const char* {block}_version(void) {{
 
 JETLUT_EXPORT void {block}_run(const std::int32_t* in, std::int32_t* out,
                                std::size_t events) {{
-  while (events > 0) {{
-    const std::size_t some = events < {block}::kGroup ? events : {block}::kGroup;
-    {block}::group(in, out, some);
-    in += {len(netlist.inputs)} * some;
-    out += {len(netlist.outputs)} * some;
-    events -= some;
+  constexpr std::size_t kGroup = {block}::kGroup;
+  const {block}::Group group = {block}::fastest();
+  for (; events >= kGroup; events -= kGroup) {{
+    group(in, out);
+    in += {ports} * kGroup;
+    out += {outputs} * kGroup;
+  }}
+  if (events > 0) {{  // the last ones, in a group that is filled up
+    std::int32_t words[{ports} * kGroup + 1] = {{}};
+    std::int32_t answers[{outputs} * kGroup];
+    for (std::size_t k = 0; k < {ports} * events; ++k) words[k] = in[k];
+    group(words, answers);
+    for (std::size_t k = 0; k < {outputs} * events; ++k) out[k] = answers[k];
   }}
 }}
 
 }}  // extern "C"
+
+#else  // JETLUT_KIND
+
+namespace {block} {{
+namespace {{
+namespace JETLUT_KIND {{
+
+{LOOK}
+void group([[maybe_unused]] const std::int32_t* in, std::int32_t* out) {{
+{steps}
+}}
+
+}}  // namespace JETLUT_KIND
+}}  // namespace
+}}  // namespace {block}
+
+#endif  // JETLUT_KIND
 """
 
 
-def _stored(netlist: Netlist) -> dict[int, None]:
-    """The nodes that get an array, in order: those read twice, and long expressions.
+def _table(k: int, entries: Sequence[int], *, looked: bool) -> str:
+    """One table as a constant array of the narrowest type that holds it.
 
-    Nodes that no output depends on are left out.
+    A table that is `looked` up by bytes is filled up to one of the lengths of `look`.
     """
-    live = {index for _, index in netlist.outputs}
-    readers = Counter(index for _, index in netlist.outputs)
-    for i in range(len(netlist.nodes) - 1, -1, -1):
-        if i in live and not _is_constant(netlist.nodes[i]):
-            live.update(netlist.nodes[i].args)
-            readers.update(netlist.nodes[i].args)
-    stored: dict[int, None] = {}
-    length = [0] * len(netlist.nodes)
-    for i in sorted(live):
-        node = netlist.nodes[i]
-        length[i] = 1 + sum(length[a] for a in node.args)
-        if _is_constant(node):
-            continue
-        if node.op == "input" or readers[i] > 1 or length[i] > INLINE:
-            stored[i] = None
-            length[i] = 1
-    return stored
-
-
-def _expression(
-    netlist: Netlist, index: int, stored: dict[int, None], *, top: bool = False
-) -> str:
-    """The C++ expression of a node; its array element if it has one, unless `top`."""
-    node = netlist.nodes[index]
-    if _is_constant(node):
-        return _literal(node.lo)
-    if index in stored and not top:
-        return f"n{index}[e]"
-    args = [_expression(netlist, a, stored) for a in node.args]
-    operands = [netlist.nodes[a] for a in node.args]
-    if node.op == "table":
-        lo = operands[0].lo
-        at = args[0] if lo == 0 else f"{args[0]} - {_literal(lo)}"
-        return f"t{node.table}[{at}]"
-    # The type in which the operation cannot overflow: its own and its arguments'.
-    kind = "32" if all(map(_is_narrow, [node, *operands])) else "64"
-    if node.op in ("add", "sum") and kind == "32" and not _sums_narrow(operands):
-        kind = "64"
-    if node.op == "wrap" and node.bits > 30:  # the mask is an operand too
-        kind = "64"
-    if kind == "64":
-        args = [f"std::int64_t{{{arg}}}" for arg in args]
-    match node.op:
-        case "add" | "sum":
-            text = "(" + " + ".join(args) + ")"
-        case "sub":
-            text = f"({args[0]} - {args[1]})"
-        case "mul":
-            text = f"({args[0]} * {args[1]})"
-        case "compare":
-            text = f"({args[0]} {node.test} {args[1]})"
-        case "mux":
-            text = f"({args[0]} ? {args[1]} : {args[2]})"
-        case "shift" if node.by >= 0:
-            text = f"({args[0]} * {_literal(1 << node.by, kind)})"
-        case "shift":
-            bits = 31 if kind == "32" else 63
-            text = f"({args[0]} >> {min(-node.by, bits)})"
-        case "wrap":
-            half = 1 << (node.bits - 1)
-            text = f"({args[0]} & {_literal(2 * half - 1, kind)})"
-            if node.twos:
-                half = _literal(half, kind)
-                text = f"(({text} ^ {half}) - {half})"
-        case _:
-            bounds = f"{_literal(node.lo, kind)}, {_literal(node.hi, kind)}"
-            text = f"saturate<std::int{kind}_t>({args[0]}, {bounds})"
-    if kind == "64" and _is_narrow(node):
-        text = f"static_cast<std::int32_t>({text})"
-    return text
-
-
-def _is_narrow(node: Node) -> bool:
-    return node.lo >= -(2**31) and node.hi < 2**31
-
-
-def _is_constant(node: Node) -> bool:
-    return node.lo == node.hi
-
-
-def _sums_narrow(operands: Sequence[Node]) -> bool:
-    """Whether every partial sum from the left fits 32 bits, not only the last."""
-    lo = hi = 0
-    for node in operands:
-        lo, hi = lo + node.lo, hi + node.hi
-        if lo < -(2**31) or hi >= 2**31:
-            return False
-    return True
-
-
-def _literal(value: int, kind: str = "") -> str:
-    """A literal of `int`, or of 64 bits where that is asked for or needed."""
-    if value == -(2**63):
-        return "INT64_MIN"
-    if kind == "64" or not -(2**31) <= value < 2**31:
-        return f"INT64_C({value})"
-    return "INT32_MIN" if value == -(2**31) else str(value)
-
-
-def _table(k: int, entries: Sequence[int]) -> str:
-    """One table as a constant array of the narrowest type that holds it."""
-    for bits in (8, 16, 32, 64):
-        half = 1 << (bits - 1)
-        if min(entries) >= -half and max(entries) < half:
-            kind = f"std::int{bits}_t"
-            break
-        if bits < 32 and min(entries) >= 0 and max(entries) < 2 * half:
-            kind = f"std::uint{bits}_t"
-            break
-    else:
-        raise AssertionError("a netlist's tables hold at most 64 signed bits")
+    size = len(entries)
+    if looked:
+        size = next(length for length in LENGTHS if length >= size)
     lines = [
-        "    " + ", ".join(_literal(v) for v in entries[at : at + 16])
+        "    " + ", ".join(literal(v) for v in entries[at : at + 16])
         for at in range(0, len(entries), 16)
     ]
     body = ",\n".join(lines)
-    return f"[[maybe_unused]] constexpr {kind} t{k}[{len(entries)}] = {{\n{body}}};"
+    kind = cpp_group.kind(min(entries), max(entries))
+    aligned = "alignas(64) " if looked else ""
+    return f"{aligned}[[maybe_unused]] constexpr {kind} t{k}[{size}] = {{\n{body}}};"

@@ -16,6 +16,7 @@ cheaper adder here; and the net in front of a table is counted with the table.
 
 from collections.abc import Sequence
 
+from firmware.compress import Plan, Term, plan
 from firmware.netlist import Node
 
 LEVEL_NS = 0.40
@@ -49,8 +50,9 @@ def delay_ns(node: Node, args: Sequence[Node]) -> float:
         case "sub":  # it borrows from the lowest bit that is taken away
             return ADD_NS + CARRY_NS * (node.width - low_zeros(args[1]))
         case "sum":
-            depth = (len(args) - 1).bit_length()
-            return depth * (ADD_NS + CARRY_NS * node.width)
+            plan = plan_sum(node, args)
+            chain = ADD_NS + CARRY_NS * plan.carry[1] if plan.carry[1] else 0.0
+            return plan.levels * LEVEL_NS + chain
         case "mul":  # the rows of one factor, added two by two
             rows = min(arg.width for arg in args)
             return (rows - 1).bit_length() * (ADD_NS + CARRY_NS * node.width)
@@ -89,6 +91,17 @@ def disjoint(a: Node, b: Node) -> bool:
     return any(
         low.lo >= 0 and low.width <= low_zeros(high) for low, high in ((a, b), (b, a))
     )
+
+
+def plan_sum(node: Node, args: Sequence[Node]) -> Plan:
+    """How the terms of a `sum` are added, its constants taken together."""
+    terms = tuple(
+        Term(zeros, arg.width - zeros, arg.signed)
+        for arg in args
+        if arg.op != "const"
+        for zeros in (low_zeros(arg),)
+    )
+    return plan(terms, node.width, sum(arg.lo for arg in args if arg.op == "const"))
 
 
 def clip_ns(node: Node, arg: Node) -> float:

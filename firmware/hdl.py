@@ -1,146 +1,307 @@
-"""Verilog expressions for the operations of a netlist, on plain bit vectors.
+"""What each operation of a netlist is in hardware, in no language yet.
 
-Everything is bit vectors of explicit widths: operands are extended or cut by hand, so
-that no rule of Verilog about signs and sizes takes part, and no tool warns.  `Wires`
-also remembers which bits were read; the rest is said to be unused, out loud.
+Everything is plain bit vectors of explicit widths: operands are extended or cut by
+hand, so that no rule of a language about signs and sizes takes part, and no tool warns.
+`firmware.verilog` and `firmware.vhdl` spell the same expressions, and so cannot
+disagree about what they mean.
+
+Conventions
+-----------
+- A vector holds a value in two's complement if the value can be negative, else plain.
+- An `Assign` is one wire; a node may need helpers before its own, named `n<index>_...`.
+- `Choose` stands at the top of an assignment only: VHDL knows it nowhere else.
 """
 
 from collections.abc import Sequence
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
 
+from firmware.compress import ONE, Bit
+from firmware.delay import low_zeros, plan_sum
 from firmware.netlist import Netlist, Node
 
 
 @final
-class Wires:
-    """Declared vectors by name, and which of their bits something has read."""
+@dataclass(frozen=True)
+class Bits:
+    """Bits `high..low` of the vector called `name`."""
 
-    def __init__(self):
-        """Starts with no vector."""
-        self._range: dict[str, tuple[int, int]] = {}
-        self._read: dict[str, int] = {}
-
-    def declare(self, name: str, width: int, low: int = 0) -> str:
-        """Notes vector `name[width-1:low]`; returns its range, as a declaration."""
-        self._range[name] = (width - 1, low)
-        self._read[name] = 0
-        return "" if width == 1 else f"[{width - 1}:{low}] "
-
-    def read(self, name: str, high: int, low: int = 0) -> str:
-        """Bits `high..low` of a vector."""
-        self._read[name] |= (1 << (high + 1)) - (1 << low)
-        if (high, low) == self._range[name]:
-            return name
-        return f"{name}[{high}]" if high == low else f"{name}[{high}:{low}]"
-
-    def extended(self, name: str, node: Node, width: int) -> str:
-        """The value of `node`, which `name` carries, in exactly `width` bits."""
-        more = width - node.width
-        if more <= 0:
-            return self.read(name, width - 1)
-        text = self.read(name, node.width - 1)
-        if not node.signed:
-            return f"{{{more}'d0, {text}}}"
-        sign = self.read(name, node.width - 1, node.width - 1)
-        return f"{{{{{more}{{{sign}}}}}, {text}}}"
-
-    def unread(self) -> list[str]:
-        """The bits that nothing has read, as expressions, in order of declaration."""
-        left = []
-        for name, (high, low) in self._range.items():
-            bits = [b for b in range(low, high + 1) if not self._read[name] >> b & 1]
-            while bits:
-                run = next(
-                    (k for k, b in enumerate(bits) if b != bits[0] + k), len(bits)
-                )
-                left.append((name, bits[run - 1], bits[0]))
-                bits = bits[run:]
-        return [self.read(*part) for part in left]
+    name: str
+    high: int
+    low: int
 
 
-def constant(value: int, width: int) -> str:
-    """A constant in two's complement."""
-    return f"{width}'d{value % (1 << width)}"
+@final
+@dataclass(frozen=True)
+class Const:
+    """The number `value`, modulo `2**width`."""
+
+    value: int
+    width: int
 
 
-def expression(netlist: Netlist, index: int, names: Sequence[str], wires: Wires) -> str:
+@final
+@dataclass(frozen=True)
+class Not:
+    """Every bit of `bits` inverted."""
+
+    bits: Bits
+
+
+@final
+@dataclass(frozen=True)
+class Join:
+    """Vectors side by side, the highest first."""
+
+    parts: "tuple[Bits | Const | Not, ...]"
+
+
+@final
+@dataclass(frozen=True)
+class Extend:
+    """`bits` in `width` bits, more than it has: by zeros, or by its sign bit."""
+
+    bits: Bits
+    more: int
+    signed: bool
+
+
+@final
+@dataclass(frozen=True)
+class Arithmetic:
+    """Terms of `width` bits each, added, subtracted or multiplied modulo `2**width`."""
+
+    sign: Literal["+", "-", "*"]
+    terms: "tuple[Vector, ...]"
+    width: int
+
+
+@final
+@dataclass(frozen=True)
+class Look:
+    """The row of table `table` at an address."""
+
+    table: str
+    address: "Bits | Join"
+
+
+@final
+@dataclass(frozen=True)
+class Compare:
+    """Whether `a test b` holds of two vectors of one width; a single bit."""
+
+    test: Literal["<", "<=", "==", ">"]
+    a: "Vector"
+    b: "Vector"
+    signed: bool
+
+
+@final
+@dataclass(frozen=True)
+class Any:
+    """Whether a bit of `bits` is set; a single bit."""
+
+    bits: Bits
+
+
+Vector: TypeAlias = Bits | Const | Not | Join | Extend | Arithmetic | Look
+Test: TypeAlias = Bits | Compare | Any
+"""A single bit that can be asked for; of `Bits`, exactly one."""
+
+
+@final
+@dataclass(frozen=True)
+class Choose:
+    """The first of `ways` whose test holds, else `otherwise`."""
+
+    ways: tuple[tuple[Test, Vector], ...]
+    otherwise: Vector
+
+
+Expression: TypeAlias = Vector | Compare | Choose
+
+
+@final
+@dataclass(frozen=True)
+class Assign:
+    """The vector `name[width-1:low]` and what drives it."""
+
+    name: str
+    width: int
+    value: Expression
+    signed: bool = False
+    low: int = 0
+    layer: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class Rom:
+    """A table: its rows by address."""
+
+    name: str
+    address: int
+    """Bits of the address."""
+    width: int
+    rows: tuple[int, ...]
+
+
+def whole(name: str, node: Node) -> Bits:
+    """All bits of the vector that carries a node."""
+    return Bits(name, node.width - 1, 0)
+
+
+def extended(name: str, node: Node, width: int) -> Bits | Extend:
+    """The value of `node`, which `name` carries, in exactly `width` bits."""
+    if width <= node.width:
+        return Bits(name, width - 1, 0)
+    return Extend(whole(name, node), width - node.width, node.signed)
+
+
+def statements(netlist: Netlist, index: int, names: Sequence[str]) -> list[Assign]:
+    """What node `index` takes: helpers, if any, and last the vector `n<index>`.
+
+    Args:
+        netlist: Holds the node.
+        index: Of the node.
+        names: The vectors that carry its arguments.
+    """
+    node = netlist.nodes[index]
+    helpers: list[Assign] = []
+    if node.op == "sum" and node.lo != node.hi:
+        helpers, value = _sum(netlist, index, names)
+    else:
+        value = expression(netlist, index, names)
+    made = Assign(f"n{index}", node.width, value, node.signed, layer=node.layer)
+    return [*helpers, made]
+
+
+def _sum(
+    netlist: Netlist, index: int, names: Sequence[str]
+) -> tuple[list[Assign], Vector]:
+    """A sum of any number of terms: its counters, and what adds the last two rows."""
+    node = netlist.nodes[index]
+    args = [netlist.nodes[a] for a in node.args]
+    plan = plan_sum(node, args)
+    carriers = [name for name, a in zip(names, args, strict=True) if a.op != "const"]
+    lows = [low_zeros(arg) for arg in args if arg.op != "const"]
+
+    def bit(one: Bit) -> Bits | Not | Const:
+        if one == ONE:
+            return Const(1, 1)
+        if one.term < 0:
+            wire = Bits(f"n{index}_k{-1 - one.term}", one.index, one.index)
+        else:
+            at = lows[one.term] + one.index
+            wire = Bits(carriers[one.term], at, at)
+        return Not(wire) if one.inverted else wire
+
+    helpers = [
+        Assign(
+            f"n{index}_k{k}",
+            counter.width,
+            Arithmetic(
+                "+",
+                tuple(
+                    Join((Const(0, counter.width - 1), bit(one)))
+                    for one in counter.bits
+                ),
+                counter.width,
+            ),
+            layer=node.layer,
+        )
+        for k, counter in enumerate(plan.counters)
+    ]
+    rows = tuple(
+        Join(
+            tuple(
+                bit(bits[row]) if row < len(bits) else Const(0, 1)
+                for bits in reversed(plan.rows)
+            )
+        )
+        for row in range(max(map(len, plan.rows)))
+    )
+    return helpers, rows[0] if len(rows) == 1 else Arithmetic("+", rows, node.width)
+
+
+def expression(netlist: Netlist, index: int, names: Sequence[str]) -> Expression:
     """What node `index` computes, with `names` the vectors of its arguments."""
     node = netlist.nodes[index]
     args = [netlist.nodes[a] for a in node.args]
     width = node.width
     if node.lo == node.hi:
-        return constant(node.lo, width)
+        return Const(node.lo, width)
+
+    def all_in(wide: int) -> tuple[Vector, ...]:
+        pairs = zip(names, args, strict=True)
+        return tuple(extended(name, arg, wide) for name, arg in pairs)
+
     match node.op:
         case "shift" if node.by > 0:
-            return f"{{{wires.read(names[0], width - node.by - 1)}, {node.by}'d0}}"
+            return Join((Bits(names[0], width - node.by - 1, 0), Const(0, node.by)))
         case "shift":
             top = args[0].width - 1  # its sign, where nothing else is left
-            return wires.read(names[0], top, min(-node.by, top))
-        case "add" | "sub" | "sum":
-            sign = " - " if node.op == "sub" else " + "
-            return sign.join(
-                wires.extended(name, arg, width)
-                for name, arg in zip(names, args, strict=True)
-            )
+            return Bits(names[0], top, min(-node.by, top))
+        case "add":
+            return Arithmetic("+", all_in(width), width)
+        case "sub":
+            return Arithmetic("-", all_in(width), width)
         case "mul":
-            return " * ".join(
-                wires.extended(name, arg, width)
-                for name, arg in zip(names, args, strict=True)
-            )
+            return Arithmetic("*", all_in(width), width)
         case "compare":  # in a width that holds both, as signed numbers if one is
-            a, b = args
-            signed = a.signed or b.signed
+            signed = any(arg.signed for arg in args)
             wide = max(arg.width + (signed and not arg.signed) for arg in args)
-            texts = [
-                wires.extended(name, arg, wide)
-                for name, arg in zip(names, args, strict=True)
-            ]
-            if signed and node.test != "==":
-                texts = [f"$signed({text})" for text in texts]
-            return f" {node.test} ".join(texts)
+            a, b = all_in(wide)
+            match node.test:
+                case "==":  # of bits
+                    return Compare("==", a, b, False)
+                case "<=":
+                    return Compare("<=", a, b, signed)
+                case _:
+                    return Compare("<", a, b, signed)
         case "mux":
-            ways = [
-                wires.extended(name, arg, width)
-                for name, arg in zip(names[1:], args[1:], strict=True)
-            ]
-            return f"{wires.read(names[0], 0)} ? {ways[0]} : {ways[1]}"
+            _, a, b = all_in(width)
+            return Choose(((Bits(names[0], 0, 0), a),), b)
         case "clip":
-            return _clip(node, args[0], names[0], wires)
+            return _clip(node, args[0], names[0])
         case "wrap":  # the wire is no wider than the bits kept, and says how to read it
-            return wires.extended(names[0], args[0], width)
+            return extended(names[0], args[0], width)
         case "table":
-            whole = wires.read(names[0], args[0].width - 1)
-            return f"t{node.table}({whole})"
+            return Look(f"t{node.table}", whole(names[0], args[0]))
     raise ValueError(f"an {node.op} has no expression")
 
 
-def _clip(node: Node, arg: Node, name: str, wires: Wires) -> str:
+def _clip(node: Node, arg: Node, name: str) -> Choose | Vector:
     """A saturation; at zero and below a power of two it asks a few bits only."""
-    text = wires.extended(name, arg, node.width)
     top = arg.width - 1
+    ways: list[tuple[Test, Vector]] = []
+    if arg.lo < node.lo:
+        under: Test = Bits(name, top, top)
+        if node.lo != 0:
+            under = _beyond(arg, name, "<", node.lo)
+        ways.append((under, Const(node.lo, node.width)))
     if arg.hi > node.hi:
         bits = node.hi.bit_length()
         if node.lo == 0 and node.hi == (1 << bits) - 1:
             # A negative value, whose high bits are set too, is caught before.
-            high = wires.read(name, top - arg.signed, bits)
-            over = f"(|{high})"
+            over: Test = Any(Bits(name, top - arg.signed, bits))
         else:
-            over = _compare(arg, name, ">", node.hi, wires)
-        text = f"{over} ? {constant(node.hi, node.width)} : {text}"
-    if arg.lo < node.lo:
-        if node.lo == 0:
-            under = wires.read(name, top, top)
-        else:
-            under = _compare(arg, name, "<", node.lo, wires)
-        text = f"{under} ? {constant(node.lo, node.width)} : {text}"
-    return text
+            over = _beyond(arg, name, ">", node.hi)
+        ways.append((over, Const(node.hi, node.width)))
+    inside = extended(name, arg, node.width)
+    return Choose(tuple(ways), inside) if ways else inside
 
 
-def _compare(arg: Node, name: str, sign: str, bound: int, wires: Wires) -> str:
-    whole, limit = wires.read(name, arg.width - 1), constant(bound, arg.width)
-    if arg.signed:
-        return f"($signed({whole}) {sign} $signed({limit}))"
-    return f"({whole} {sign} {limit})"
+def _beyond(arg: Node, name: str, test: Literal["<", ">"], bound: int) -> Compare:
+    return Compare(test, whole(name, arg), Const(bound, arg.width), arg.signed)
+
+
+def rom(netlist: Netlist, k: int) -> Rom:
+    """Table `k`, which some node reads."""
+    reader = next(n for n in netlist.nodes if n.op == "table" and n.table == k)
+    arg = netlist.nodes[reader.args[0]]
+    held = tuple(rows(arg, netlist.tables[k]))
+    return Rom(f"t{k}", arg.width, reader.width, held)
 
 
 def rows(arg: Node, entries: Sequence[int]) -> list[int]:

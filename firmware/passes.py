@@ -15,17 +15,38 @@ from collections.abc import Callable, Iterable
 
 from firmware.build import Builder, is_negative, lookup, rewrite, users
 from firmware.netlist import Netlist
+from firmware.pipeline import cycle_ns, cycles_bits
 from firmware.tree import chain_shifts, plant_trees
 
+SHARES = (1.0, 0.75, 0.5, 0.4)
+"""Parts of a cycle that one sum may take: each is tried, the best pipeline wins."""
 
-def optimise(netlist: Netlist) -> Netlist:
-    """Runs every pass: `SIMPLIFY` to a fixed point, then trees and chained shifts."""
+
+def optimise(netlist: Netlist, clock_mhz: float | int | None = None) -> Netlist:
+    """Runs every pass: `SIMPLIFY` to a fixed point, then trees and chained shifts.
+
+    Args:
+        netlist: What to optimise.
+        clock_mhz: The clock that sums shall fit; without one they are flat, which is
+            the least area and the least delay of a block without registers inside.
+    """
     while True:
         before = netlist
         for simplify in SIMPLIFY:
             netlist = simplify(netlist)
         if netlist == before:
-            return chain_shifts(plant_trees(netlist))
+            break
+    flat = chain_shifts(plant_trees(netlist))
+    if clock_mhz is None:
+        return flat
+    cycle = cycle_ns(clock_mhz)
+    planted = dict.fromkeys(  # equal ones once
+        chain_shifts(plant_trees(netlist, share * cycle)) for share in SHARES
+    )
+    found = [(cycles_bits(one, clock_mhz), one) for one in planted]
+    able = [(key, one) for key, one in found if key is not None]
+    # Where no sum fits, whoever cuts the block into cycles says what is too long.
+    return min(able, key=lambda pair: pair[0])[1] if able else [*planted][-1]
 
 
 def fold(netlist: Netlist) -> Netlist:

@@ -8,9 +8,12 @@ First every node starts as soon as it can, which gives the fewest stages that th
 allows.  Then nodes move within these stages so that the registers hold the fewest bits:
 minimum-area retiming, which is a linear programme whose solution is whole-numbered
 (Leiserson and Saxe, "Retiming synchronous circuitry", Algorithmica 6 (1991) 5,
-doi:10.1007/BF01759032, section 8).
+doi:10.1007/BF01759032, section 8).  A block that has to take more cycles than it needs,
+so that it keeps its place in a trigger's schedule, waits by the same programme: at the
+narrowest cuts of the way.
 """
 
+import bisect
 import heapq
 import math
 from collections.abc import Sequence
@@ -55,7 +58,8 @@ class Schedule:
     def register_bits(self, netlist: Netlist) -> int:
         """Flip-flops of the data path, of both port ranks, and of the valid chain."""
         bits = self.cycles
-        last, held = lifetimes(netlist, self.stage), held_bits(netlist)
+        last = lifetimes(netlist, self.stage, self.cycles - 2)
+        held = held_bits(netlist)
         for i, node in enumerate(netlist.nodes):
             bits += held[i] * (last[i] - self.stage[i] + (node.op == "input"))
         for _, index in netlist.outputs:
@@ -64,16 +68,26 @@ class Schedule:
         return bits
 
 
-def pipeline(netlist: Netlist, clock_mhz: float | int) -> Schedule:
+def pipeline(
+    netlist: Netlist,
+    clock_mhz: float | int,
+    *,
+    max_cycles: int | None = None,
+    pad_to: int | None = None,
+) -> Schedule:
     """The shortest pipeline for a clock, then the one of these with fewest registers.
 
     Args:
         netlist: What to cut.
         clock_mhz: Clock in MHz; delays are the estimates of `firmware.delay`.
+        max_cycles: The most cycles that the block may take.
+        pad_to: The cycles that the block shall take, however few it needs; the ranks
+            that nothing needs stand where they hold the fewest bits.
 
     Raises:
-        UserError: The clock is not positive, or a single operation takes longer than
-            one of its periods.
+        UserError: The clock is not positive; a single operation takes longer than one
+            of its periods; the clock needs more cycles than `max_cycles` or `pad_to`;
+            or `pad_to` is above `max_cycles`.
     """
     if not clock_mhz > 0:
         raise UserError(f"a clock is positive, got {clock_mhz} MHz")
@@ -81,27 +95,75 @@ def pipeline(netlist: Netlist, clock_mhz: float | int) -> Schedule:
     delay = [
         round(1000 * delay_ns(node, [nodes[a] for a in node.args])) for node in nodes
     ]
-    overhead = round(1000 * REGISTER_NS)
-    budget = math.floor(1e6 / clock_mhz) - overhead
+    budget = _budget(clock_mhz)
     worst = max(range(len(nodes)), key=delay.__getitem__)
     if delay[worst] > budget:
-        node = nodes[worst]
-        layer = f" of layer {node.layer!r}" if node.layer else ""
         raise UserError(
-            f"block {netlist.block!r}: node {worst} ({node.op}{layer}, {node.width} "
-            f"bits) takes {delay[worst] / 1000:.2f} ns, a cycle at {clock_mhz:g} MHz "
+            f"block {netlist.block!r}: {_told(netlist, worst)} takes "
+            f"{delay[worst] / 1000:.2f} ns, a cycle at {clock_mhz:g} MHz "
             f"leaves {budget / 1000:.2f} ns for logic; up to "
-            f"{math.floor(1e6 / (delay[worst] + overhead))} MHz would work"
+            f"{_fastest(netlist, delay, None)} MHz would work"
         )
-    asap = _as_soon_as_possible(netlist, delay, budget)
-    final = max(asap)
-    stage = _fewest_registers(netlist, delay, budget, final)
-    return Schedule(float(clock_mhz), stage, final + 2)
+    need = max(_as_soon_as_possible(netlist, delay, budget)) + 2
+    if max_cycles is not None and need > max_cycles:
+        raise UserError(
+            f"block {netlist.block!r} needs {need} cycles at {clock_mhz:g} MHz, "
+            f"{max_cycles} are allowed: {_longest(netlist, delay)}; "
+            + (
+                f"up to {_fastest(netlist, delay, max_cycles)} MHz would work"
+                if max_cycles >= 2
+                else "the ranks at its ports alone take 2, whatever the clock"
+            )
+        )
+    if pad_to is not None and pad_to < need:
+        raise UserError(
+            f"block {netlist.block!r} needs {need} cycles at {clock_mhz:g} MHz and "
+            f"cannot be padded to {pad_to}; {need} or more would work"
+        )
+    if pad_to is not None and max_cycles is not None and pad_to > max_cycles:
+        raise UserError(
+            f"block {netlist.block!r} cannot be padded to {pad_to} cycles where "
+            f"{max_cycles} are allowed"
+        )
+    cycles = pad_to or need
+    stage = _fewest_registers(netlist, delay, budget, cycles - 2)
+    return Schedule(float(clock_mhz), stage, cycles)
 
 
-def lifetimes(netlist: Netlist, stage: Sequence[int]) -> list[int]:
-    """The last stage that reads each node; the last of all for those that leave."""
-    final = max(stage)
+def cycle_ns(clock_mhz: float | int) -> float:
+    """Nanoseconds that a cycle leaves for logic."""
+    return _budget(clock_mhz) / 1000
+
+
+def cycles_bits(netlist: Netlist, clock_mhz: float | int) -> tuple[int, int] | None:
+    """Cycles that a clock needs, and register bits if all starts as soon as it can.
+
+    Cheaper than `pipeline`, which finds the stages with fewest registers; None where a
+    single operation takes longer than a cycle.
+    """
+    delay = [
+        round(1000 * delay_ns(node, [netlist.nodes[a] for a in node.args]))
+        for node in netlist.nodes
+    ]
+    if max(delay) > _budget(clock_mhz):
+        return None
+    stage = _as_soon_as_possible(netlist, delay, _budget(clock_mhz))
+    schedule = Schedule(float(clock_mhz), tuple(stage), max(stage) + 2)
+    return schedule.cycles, schedule.register_bits(netlist)
+
+
+def lifetimes(
+    netlist: Netlist, stage: Sequence[int], final: int | None = None
+) -> list[int]:
+    """The last stage that reads each node; the last of all for those that leave.
+
+    Args:
+        netlist: The block.
+        stage: Of every node.
+        final: The last of all stages, `cycles - 2`.  A padded block may only wait in
+            it; without this it is the last in which something is computed.
+    """
+    final = max(stage) if final is None else final
     last = list(stage)
     for i, node in enumerate(netlist.nodes):
         for a in node.args:
@@ -130,6 +192,61 @@ def _dropped(node: Node, reader: Node) -> int:
         return node.width
     # A right shift by more than the width still reads the sign.
     return min(max(0, -reader.by), node.width - 1)
+
+
+def _budget(clock_mhz: float | int) -> int:
+    """Picoseconds that a cycle leaves for logic."""
+    return math.floor(1e6 / clock_mhz) - round(1000 * REGISTER_NS)
+
+
+def _fastest(netlist: Netlist, delay: Sequence[int], cycles: int | None) -> int:
+    """The fastest clock, in whole MHz, that every operation meets.
+
+    Args:
+        netlist: The block.
+        delay: Of every node, in picoseconds.
+        cycles: Within which the block has to be ready; at least 2, and any if None.
+    """
+    clock = math.floor(1e6 / (max(delay) + round(1000 * REGISTER_NS)))
+    if cycles is None:
+        return clock
+
+    def missed(clock: int) -> bool:
+        stages = _as_soon_as_possible(netlist, delay, _budget(clock))
+        return max(stages) + 2 > cycles
+
+    # Cycles never fall as the clock rises; at 0 MHz anything is ready.
+    return bisect.bisect_left(range(1, clock + 1), True, key=missed)
+
+
+def _longest(netlist: Netlist, delay: Sequence[int]) -> str:
+    """The path that takes longest from a port to a port, in words."""
+    path, before = list(delay), [-1] * len(delay)
+    for i, node in enumerate(netlist.nodes):
+        if node.args:
+            before[i] = max(node.args, key=path.__getitem__)
+            path[i] += path[before[i]]
+    name, end = max(netlist.outputs, key=lambda output: path[output[1]])
+    steps, at = [], end
+    while at >= 0:
+        steps.append(at)
+        at = before[at]
+    nodes = netlist.nodes
+    layers = dict.fromkeys(nodes[i].layer for i in reversed(steps) if nodes[i].layer)
+    through = f" through {', '.join(layers)}" if layers else ""
+    slowest = max(steps, key=delay.__getitem__)
+    return (
+        f"the longest path takes {path[end] / 1000:.2f} ns, from "
+        f"{nodes[steps[-1]].name or 'a constant'} to {name}{through}; its slowest "
+        f"step is {_told(netlist, slowest)}"
+    )
+
+
+def _told(netlist: Netlist, index: int) -> str:
+    """A node in words, for a message."""
+    node = netlist.nodes[index]
+    layer = f" of layer {node.layer!r}" if node.layer else ""
+    return f"node {index} ({node.op}{layer}, {node.width} bits)"
 
 
 def _as_soon_as_possible(
@@ -175,35 +292,42 @@ def _too_far(
 def _fewest_registers(
     netlist: Netlist, delay: Sequence[int], budget: int, final: int
 ) -> tuple[int, ...]:
-    """Solves for the stages; unknowns are each node's stage and its last reader's.
+    """Solves for the stages; unknowns are each node's and the last of several readers'.
 
     Among equals the earlier wins, by a weight too small to buy a bit.
     """
     n = len(netlist.nodes)
-    held = np.array(held_bits(netlist), float)
-    reads = [(a, i) for i, node in enumerate(netlist.nodes) for a in node.args]
+    held = held_bits(netlist)
+    leaving = {index for _, index in netlist.outputs}
+    early = 0.5 / (n * (final + 1))
+    cost = [early] * n
     # Each row says: unknown `above` minus unknown `below` is at least `gap`.
-    rows = [(i, a, 0) for a, i in reads]
-    rows += [(n + a, i, 0) for a, i in reads]
-    rows += [(n + i, i, 0) for i in range(n)]
+    rows = [(i, a, 0) for i, node in enumerate(netlist.nodes) for a in node.args]
     rows += [(b, a, 1) for a, b in _too_far(netlist, delay, budget)]
-    above, below, gap = np.array(rows).T
-    row = np.arange(len(rows))
+    for i, readers in enumerate(users(netlist)):
+        if i in leaving:  # held to the end, wherever it starts
+            cost[i] -= held[i]
+        elif readers:
+            last = readers[0]
+            if len(readers) > 1:
+                last = len(cost)
+                cost.append(0.0)
+                rows += [(last, u, 0) for u in readers]
+            cost[last] += held[i]
+            cost[i] -= held[i]
+    above, below, gap = np.array(rows or [(0, 0, 0)]).T
+    row = np.arange(len(above))
     matrix = coo_array(
         (
-            np.repeat([-1.0, 1.0], len(rows)),
+            np.repeat([-1.0, 1.0], len(row)),
             (np.concatenate([row, row]), np.concatenate([above, below])),
         ),
-        shape=(len(rows), 2 * n),
+        shape=(len(row), len(cost)),
     )
-    bounds = np.tile([0, final], (2 * n, 1))
+    bounds = np.tile([0, final], (len(cost), 1))
     for i, node in enumerate(netlist.nodes):
         if not node.args:
             bounds[i] = 0
-    for _, index in netlist.outputs:
-        bounds[n + index] = final
-    early = 0.5 / (2 * n * (final + 1))
-    cost = np.concatenate([early - held, held])
     solved = linprog(cost, A_ub=matrix, b_ub=-gap, bounds=bounds, method="highs-ds")
     assert solved.success, solved.message  # the earliest stages are a solution
     return tuple(int(s) for s in np.rint(solved.x[:n]))

@@ -1,16 +1,13 @@
-"""The RTL in Verilator, clock by clock.
+"""The RTL in Verilator: translated to C++, compiled, and played into clock by clock.
 
-The harness knows nothing of the block but its pins: it plays a recorded stimulus, one
-row a clock, and writes what the output pins show.  Everything that needs thought,
-where events are and what must come out, happens here on arrays.
+The fastest simulator by far, so the one that sees every word.  The harness plays a
+recorded stimulus into the pins, one row a clock, and writes what the output pins show.
 
 Conventions
 -----------
-- Row `k` of a stimulus is what a rising clock edge `k` samples; row `k` of a trace is
-  what the pins show after that edge, and so what edge `k + 1` samples.
-- Latency is the number of clocks from the edge that samples an event to the edge that
-  samples its answer: an event of row `k` shows in row `k + latency - 1`.
 - Words travel through files as 64-bit integers; the harness knows each pin's width.
+- Where the block has flat vectors, a module around it takes them apart, so that the
+  harness sees one pin per word in any case.
 """
 
 from collections.abc import Mapping
@@ -20,9 +17,10 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
 
+from firmware import rtl
 from firmware.netlist import Netlist
+from firmware.stimulus import Player, Stimulus, Trace
 from firmware.tools import Tool, ToolError, call
 
 FLAGS = (
@@ -31,88 +29,10 @@ FLAGS = (
 )
 """Unknown bits start at random, so that an answer which leans on them differs."""
 
-RESET = 8
-"""Clocks of reset before the first event; more than the harness needs."""
-
 
 @final
 @dataclass(frozen=True)
-class Stimulus:
-    """What the input pins show, one row per clock."""
-
-    valid: Bool[np.ndarray, " clocks"]
-    reset: Bool[np.ndarray, " clocks"]
-    words: Int64[np.ndarray, "clocks ports"]
-
-
-@final
-@dataclass(frozen=True)
-class Trace:
-    """What the output pins show, one row per clock."""
-
-    valid: Bool[np.ndarray, " clocks"]
-    words: Int64[np.ndarray, "clocks outputs"]
-
-
-def back_to_back(words: Integer[np.ndarray, "events ports"], drain: int) -> Stimulus:
-    """Resets, then one event at every clock, then `drain` clocks without events."""
-    clocks = RESET + len(words) + drain
-    rows = np.zeros((clocks, words.shape[1]), np.int64)
-    rows[RESET : RESET + len(words)] = words
-    at = np.arange(clocks)
-    return Stimulus(
-        valid=(at >= RESET) & (at < RESET + len(words)), reset=at < RESET, words=rows
-    )
-
-
-def hostile(
-    words: Integer[np.ndarray, "events ports"], flow: int, drain: int, seed: int
-) -> Stimulus:
-    """Events with random gaps, changing words in the gaps, and resets in mid-flow.
-
-    About a third of the clocks hold no event.  Three resets of one to four clocks fall
-    on running events, which must vanish, while the first event after a reset counts.
-
-    Args:
-        words: To draw events from; at least one.
-        flow: Clocks with events.
-        drain: Clocks without events at the end.
-        seed: Source of everything random.
-    """
-    rng = np.random.default_rng(seed)
-    clocks = RESET + flow + drain
-    valid = rng.random(clocks) < 0.67
-    valid[clocks - drain :] = False
-    rows = words[rng.integers(0, len(words), clocks)]
-    reset = np.arange(clocks) < RESET
-    for share in (0.25, 0.5, 0.75):
-        start = RESET + int(share * flow)
-        reset[start : start + int(rng.integers(1, 5))] = True
-    return Stimulus(valid=valid, reset=reset, words=rows.astype(np.int64))
-
-
-def survivors(
-    stimulus: Stimulus, latency: int
-) -> tuple[Int64[np.ndarray, " answers"], Int64[np.ndarray, " answers"]]:
-    """Which events must come out, and when.
-
-    Args:
-        stimulus: What the input pins show.
-        latency: In clocks.
-
-    Returns:
-        Clock of each surviving event and clock of its answer.  An event survives if no
-        edge from its own to that of its answer sees a reset.
-    """
-    resets = np.concatenate([[0], np.cumsum(stimulus.reset)])
-    event = np.flatnonzero(stimulus.valid[: len(stimulus.valid) - latency + 1])
-    quiet = resets[event + latency] == resets[event]
-    return event[quiet], event[quiet] + latency - 1
-
-
-@final
-@dataclass(frozen=True)
-class Simulator:
+class Simulator(Player):
     """A verilated block."""
 
     program: Path
@@ -123,28 +43,34 @@ class Simulator:
     @classmethod
     def build(
         cls,
-        rtl: Mapping[str, str],
+        texts: Mapping[str, str],
         netlist: Netlist,
         folder: Path,
         *,
         verilator: Tool,
         cxx: Tool,
+        options: rtl.Options = rtl.DEFAULT,
     ) -> "Simulator":
         """Verilates and compiles the RTL together with a harness.
 
         Args:
-            rtl: Text by file name; the top module is the block's id.
+            texts: Verilog by file name; the top module is the block's id.
             netlist: Says names and widths of the pins.
             folder: An existing empty folder; everything is written there.
             verilator: From `tools.simulator`.
             cxx: From `tools.compiler`.
+            options: How the block is wired.
 
         Raises:
             ToolError: Verilator or the compiler refuses the text.
         """
-        for name, text in rtl.items():
+        texts, top = dict(texts), netlist.block
+        if options.flat:
+            top = f"{netlist.block}_words"
+            texts[f"{top}.v"] = _one_port_per_word(netlist, options)
+        for name, text in texts.items():
             (folder / name).write_text(text)
-        (folder / "harness.cpp").write_text(_harness(netlist))
+        (folder / "harness.cpp").write_text(_harness(netlist, options))
         root = Path(verilator.root)
         include = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-I."]
 
@@ -160,8 +86,8 @@ class Simulator:
             compiling = beside.submit(compile_together, "runtime", runtime)
             call(
                 [
-                    *(*verilator.command, *FLAGS, "--top-module", netlist.block),
-                    *(f"./{name}" for name in sorted(rtl)),
+                    *(*verilator.command, *FLAGS, "--top-module", top),
+                    *(f"./{name}" for name in sorted(texts)),
                 ],
                 folder,
                 VERILATOR_ROOT=str(root),
@@ -179,17 +105,11 @@ class Simulator:
         )
 
     def play(self, stimulus: Stimulus, seed: int = 1) -> Trace:
-        """Plays a stimulus from power-up and records the output pins.
-
-        Args:
-            stimulus: What the input pins show.
-            seed: Of the bits that registers hold at power-up.
-
-        Raises:
-            ToolError: The simulation ended early.
-        """
+        """Plays a stimulus; the registers hold random bits at power-up."""
         clocks = len(stimulus.valid)
-        pins = np.column_stack([stimulus.valid, stimulus.reset, stimulus.words])
+        pins = np.column_stack(
+            [stimulus.valid, stimulus.reset, stimulus.enabled, stimulus.words]
+        )
         pins.astype("<i8").tofile(self.folder / "stimulus.bin")
         call([str(self.program), "stimulus.bin", "trace.bin", str(seed)], self.folder)
         seen = np.fromfile(self.folder / "trace.bin", "<i8")
@@ -200,26 +120,27 @@ class Simulator:
         seen = seen.reshape(clocks, 1 + self.outputs)
         return Trace(valid=seen[:, 0] != 0, words=seen[:, 1:])
 
-    def run(
-        self, words: Integer[np.ndarray, "events ports"]
-    ) -> tuple[Int64[np.ndarray, "answers outputs"], int]:
-        """Streams the words back to back, one event a clock.
 
-        Returns:
-            The answers in the order in which `out_valid` announced them, and the
-            latency in clocks of the first one (0 if none came).
-        """
-        drain = 64
-        while True:
-            trace = self.play(back_to_back(words, drain))
-            shown = np.flatnonzero(trace.valid)
-            if len(shown) >= len(words) or drain > 4096:
-                latency = int(shown[0]) - RESET + 1 if len(shown) else 0
-                return trace.words[shown], latency
-            drain *= 8
+def _one_port_per_word(netlist: Netlist, options: rtl.Options) -> str:
+    """A module that has a port for every word, around a block with flat vectors."""
+    nodes = netlist.nodes
+    ins = [(f"in_{nodes[i].name}", nodes[i].width) for i in netlist.inputs]
+    outs = [(f"out_{name}", nodes[i].width) for name, i in netlist.outputs]
+    alone = ["clk", "rst", *["ce"] * options.clock_enable, "in_valid"]
+    ports = [f"input wire {name}" for name in alone]
+    ports += [f"input wire [{width - 1}:0] {name}" for name, width in ins]
+    ports += ["output wire out_valid"]
+    ports += [f"output wire [{width - 1}:0] {name}" for name, width in outs]
+    pins = [f".{name}({name})" for name in (*alone, "out_valid")]
+    for vector, words in (("in_words", ins), ("out_words", outs)):
+        pins.append(f".{vector}({{{', '.join(name for name, _ in reversed(words))}}})")
+    return (
+        f"module {netlist.block}_words ({', '.join(ports)});\n"
+        f"  {netlist.block} block ({', '.join(pins)});\nendmodule\n"
+    )
 
 
-def _harness(netlist: Netlist) -> str:
+def _harness(netlist: Netlist, options: rtl.Options) -> str:
     """The C++ that plays a stimulus file into the pins and records a trace file."""
 
     def pin(name: str) -> str:  # as Verilator spells a name in C++
@@ -228,7 +149,7 @@ def _harness(netlist: Netlist) -> str:
     inputs = [(f"in_{netlist.nodes[i].name}", netlist.nodes[i]) for i in netlist.inputs]
     outputs = [(f"out_{name}", netlist.nodes[i]) for name, i in netlist.outputs]
     drive = "\n".join(
-        f"    block.{pin(name)} = row[{k + 2}] & INT64_C({(1 << node.width) - 1});"
+        f"    block.{pin(name)} = row[{k + 3}] & INT64_C({(1 << node.width) - 1});"
         for k, (name, node) in enumerate(inputs)
     )
     record = "\n".join(
@@ -237,6 +158,7 @@ def _harness(netlist: Netlist) -> str:
         + f"(block.{pin(name)}, {node.width});"
         for k, (name, node) in enumerate(outputs)
     )
+    enable = "    block.ce = row[2] != 0;\n" * options.clock_enable
     return f"""\
 #include <cstdint>
 #include <cstdio>
@@ -260,13 +182,13 @@ int main(int, char** argv) {{
   context.randReset(2);
   context.randSeed(std::atoi(argv[3]));
   Vblock block{{&context}};
-  std::int64_t row[{len(inputs) + 2}];
+  std::int64_t row[{len(inputs) + 3}];
   std::int64_t shown[{len(outputs) + 1}];
   while (std::fread(row, sizeof row, 1, stimulus) == 1) {{
     block.clk = 0;
     block.in_valid = row[0] != 0;
     block.rst = row[1] != 0;
-{drive}
+{enable}{drive}
     block.eval();
     block.clk = 1;
     block.eval();

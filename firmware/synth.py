@@ -1,10 +1,8 @@
 """An area estimate without a vendor tool: LUT6, flip-flops and logic depth by Yosys.
 
 Yosys maps the RTL to lookup tables for area, and what is left is counted the way an
-UltraScale+ slice is filled: a LUT7 takes two LUT6 and a LUT8 four, since the muxes
-behind them (F7, F8) are free, and two tables that together read at most five nets share
-one LUT6, which has two outputs.  A bit of an adder is two tables of the same three nets
-and so comes to one LUT6, as it does on a carry chain.
+UltraScale+ slice is filled (`firmware.pack`).  A bit of an adder is two tables of the
+same three nets and so comes to one LUT6, as it does on a carry chain.
 
 This is an estimate, never a measurement; `CALIBRATION` says how good.
 
@@ -13,19 +11,25 @@ Conventions
 - Yosys runs in a process of its own (`python -m firmware.synth`), since it prints where
   it likes and a fault in it must not take the caller along.
 - Inverters count nothing: the next table absorbs them.
+- With the netlist at hand, every LUT and register is also counted in one of its layers,
+  out of the same mapping of the whole block (`firmware.attribute`).
 """
 
 import importlib
 import json
+import re
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
 
+from firmware.attribute import Lut, Net, attribute
+from firmware.netlist import Netlist
+from firmware.pack import PAIR_INPUTS, SITES, depth, paired
 from firmware.tools import Tool, call
 
 CALIBRATION = (
@@ -35,9 +39,15 @@ CALIBRATION = (
     "levels with adders as look-ahead logic, not as carry chains."
 )
 
+MAPPED, ADDERS = "mapped.json", "adders.il"
+"""What Yosys leaves in its folder: the mapped module, and its adders before that."""
+
 MAPPING = (
     *("proc", "flatten", "opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce"),
-    *("peepopt", "opt_clean", "alumacc", "opt", "memory_map", "opt -undriven -fine"),
+    *("peepopt", "opt_clean", "alumacc"),
+    # Only looks at the adders before they become LUTs; `write_json` would move some.
+    f"tee -q -o {ADDERS} dump t:$alu t:$add t:$sub t:$macc*",
+    *("opt", "memory_map", "opt -undriven -fine"),
     *("techmap", "opt -fast", "simplemap", "opt"),
     *("abc -luts 1,1,1,1,1,1,2,4 -script area.abc", "opt_clean"),
 )
@@ -47,17 +57,30 @@ The calibration belongs to exactly these: classic ABC for area, no carry cells, 
 `synth_xilinx` restructures tables for delay and counts half as much again as Vivado.
 """
 
-PAIR_INPUTS = 5
-"""Distinct nets that the two halves of a dual-output LUT6 may read."""
 
-SCAN = 400
-"""Partners looked at per net: bounds the time where one net feeds thousands of LUTs."""
+@final
+@dataclass(frozen=True)
+class Share:
+    """What one layer has of the block; two halves of a LUT may be of two layers.
+
+    `depth` is the most LUTs of this layer in a row between registers.
+    """
+
+    layer: str
+    luts: float
+    ffs: int
+    depth: int
 
 
 @final
 @dataclass(frozen=True)
 class SynthReport:
-    """What the estimate found; `depth` is in LUT levels between registers."""
+    """What the estimate found; `depth` is in LUT levels between registers.
+
+    `carry_bits` are the bits of all adders and comparisons that Yosys found, each a bit
+    of a carry chain if a vendor's tool makes chains of them; their LUTs are in `luts`.
+    `layers` add up to `luts` and `ffs`, and are empty if no netlist was given.
+    """
 
     luts: int
     ffs: int
@@ -67,19 +90,24 @@ class SynthReport:
     tool: str
     label: str = "estimate"
     calibration: str = CALIBRATION
+    carry_bits: int = 0
+    layers: tuple[Share, ...] = ()
 
     def to_json(self) -> str:
         """The report as it lies in the bundle."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
-def estimate(rtl: Mapping[str, str], top: str, *, yosys: Tool) -> SynthReport:
+def estimate(
+    rtl: Mapping[str, str], top: str, *, yosys: Tool, netlist: Netlist | None = None
+) -> SynthReport:
     """Estimates what a block takes on an FPGA of six-input LUTs.
 
     Args:
         rtl: Verilog text by file name.
         top: Name of the top module.
         yosys: From `tools.synthesiser`, and there.
+        netlist: What `rtl` was made of; the report then has its layers.
 
     Raises:
         ToolError: Yosys refused the text or broke down.
@@ -94,112 +122,117 @@ def estimate(rtl: Mapping[str, str], top: str, *, yosys: Tool) -> SynthReport:
             folder,
             PYTHONPATH=str(Path(__file__).resolve().parents[1]),
         )
-        cells = json.loads((folder / "mapped.json").read_text())["modules"][top][
-            "cells"
-        ]
-    return count(cells, seconds=time.monotonic() - start, tool=yosys.version)
-
-
-def count(cells: Mapping[str, Any], *, seconds: float, tool: str) -> SynthReport:
-    """Counts the cells of a mapped module, in the JSON form of Yosys.
-
-    Args:
-        cells: The module's cells by name: `$lut` and single-bit registers.
-        seconds: How long the mapping took.
-        tool: What mapped it.
-    """
-    luts: list[tuple[frozenset[int], int]] = []
-    ffs = 0
-    for cell in cells.values():
-        nets = cell["connections"]
-        if cell["type"] == "$lut":
-            reads = frozenset(net for net in nets["A"] if isinstance(net, int))
-            luts.append((reads, nets["Y"][0]))
-        elif "DFF" in cell["type"].upper():
-            ffs += len(nets["Q"])
-    sizes = Counter(len(reads) for reads, _ in luts)
-    small = [reads for reads, _ in luts if 2 <= len(reads) <= PAIR_INPUTS]
-    whole = sizes[6] + 2 * sizes[7] + 4 * sizes[8]
-    return SynthReport(
-        luts=whole + len(small) - pairs(small),
-        ffs=ffs,
-        depth=depth(luts),
-        luts_by_size={str(size): sizes[size] for size in sorted(sizes)},
-        seconds=round(seconds, 2),
-        tool=tool,
+        mapped = json.loads((folder / MAPPED).read_text())["modules"][top]
+        adders = (folder / ADDERS).read_text()
+    report = count(mapped, netlist)
+    return replace(
+        report,
+        carry_bits=carry_bits(adders),
+        seconds=round(time.monotonic() - start, 2),
+        tool=yosys.version,
     )
 
 
-def pairs(luts: Sequence[Collection[int]]) -> int:
-    """How many pairs of LUTs fit into one dual-output LUT6 each.
-
-    Greedy: pairs that share the most nets first, and among those the widest LUTs, which
-    have the fewest partners.  Only LUTs that share a net pair, as placers prefer.
+def count(module: Mapping[str, Any], netlist: Netlist | None = None) -> SynthReport:
+    """Counts the cells of a mapped module, in the JSON form of Yosys.
 
     Args:
-        luts: The nets that each LUT reads, two to five.
+        module: Its cells are `$lut` and single-bit registers.
+        netlist: What it was made of; the report then has its layers.
     """
-    reads = [frozenset(nets) for nets in luts]
-    readers: dict[int, list[int]] = defaultdict(list)
-    for lut, nets in enumerate(reads):
-        for net in sorted(nets):
-            readers[net].append(lut)
-    free = [True] * len(reads)
+    luts: list[Lut] = []
+    registers: list[Lut] = []
+    for cell in module["cells"].values():
+        nets = cell["connections"]
+        if cell["type"] == "$lut":
+            table = cell["parameters"]["LUT"]
+            luts.append(Lut(tuple(nets["A"]), nets["Y"][0], table))
+        elif "DFF" in cell["type"].upper():
+            registers.append(_register(cell["type"], nets))
+    reads = [lut.reads for lut in luts]
+    sizes = Counter(map(len, reads))
+    small = [k for k, nets in enumerate(reads) if 2 <= len(nets) <= PAIR_INPUTS]
+    found = paired([reads[k] for k in small])
+    report = SynthReport(
+        luts=sum(SITES[size] * count for size, count in sizes.items()) - len(found),
+        ffs=len(registers),
+        depth=depth([(lut.reads, lut.out) for lut in luts]),
+        luts_by_size={str(size): sizes[size] for size in sorted(sizes)},
+        seconds=0.0,
+        tool="",
+    )
+    if netlist is None:
+        return report
+    halves = {small[k] for pair in found for k in pair}
+    takes = [
+        0.5 if k in halves else float(SITES[len(nets)]) for k, nets in enumerate(reads)
+    ]
+    of_lut, of_register = attribute(module["ports"], luts, registers, netlist)
+    return replace(report, layers=_shares(luts, takes, of_lut, of_register))
 
-    def partners(lut: int, least: int) -> Iterator[tuple[int, int]]:
-        """Free LUTs that fit beside `lut`, with the number of shared nets."""
-        for net in sorted(reads[lut]):
-            for other in readers[net][:SCAN]:
-                if other == lut or not free[other]:
-                    continue
-                shared = len(reads[lut] & reads[other])
-                union = len(reads[lut]) + len(reads[other]) - shared
-                wanted = min(least, len(reads[lut]), len(reads[other]))
-                if union <= PAIR_INPUTS and shared >= wanted:
-                    yield shared, other
 
-    found = 0
-    widest_first = sorted(range(len(reads)), key=lambda lut: -len(reads[lut]))
-    for least in range(PAIR_INPUTS, 0, -1):
-        for lut in widest_first:
-            if free[lut]:
-                best = max(partners(lut, least), default=None, key=lambda pair: pair[0])
-                if best is not None:
-                    free[lut] = free[best[1]] = False
-                    found += 1
-    return found
+def _register(kind: str, nets: Mapping[str, Sequence[Net]]) -> Lut:
+    """What a single-bit register takes over at its clock edge, if it is enabled.
 
-
-def depth(luts: Sequence[tuple[Collection[int], int]]) -> int:
-    """The most LUTs in a row between registers or ports; inverters count nothing.
-
-    Args:
-        luts: Nets read and net driven, of each LUT.
+    Yosys makes an AND in front of a register its reset: `$_SDFF_PP0_` is one that
+    becomes 0 where `R` is 1.
     """
-    driver = {out: reads for reads, out in luts}
-    level: dict[int, int] = {}
-    for net in driver:
-        stack = [net]
-        while stack:
-            reads = driver[stack[-1]]
-            waiting = [n for n in reads if n in driver and n not in level]
-            if waiting:
-                stack += waiting
-            else:
-                below = max((level.get(n, 0) for n in reads), default=0)
-                level[stack.pop()] = below + (len(reads) > 1)
-    return max(level.values(), default=0)
+    (data,), (out,) = nets["D"], nets["Q"]
+    assert isinstance(out, int)
+    reset = re.search(r"_[NP]([NP])([01])[NP]?_$", kind)
+    if not reset:
+        return Lut((data,), out, "10")
+    held = 2 * reset[2]
+    table = held + "10" if reset[1] == "P" else "10" + held
+    return Lut((data, nets["R"][0]), out, table)
+
+
+def _shares(
+    luts: Sequence[Lut],
+    takes: Sequence[float],
+    of_lut: Sequence[str],
+    of_register: Sequence[str],
+) -> tuple[Share, ...]:
+    """What each layer has, the largest first."""
+    area: dict[str, float] = dict.fromkeys((*of_lut, *of_register), 0.0)
+    for layer, sites in zip(of_lut, takes, strict=True):
+        area[layer] += sites
+    held = Counter(of_register)
+    return tuple(
+        Share(
+            layer,
+            sites,
+            held[layer],
+            depth(
+                [
+                    (lut.reads, lut.out)
+                    for lut, name in zip(luts, of_lut, strict=True)
+                    if name == layer
+                ]
+            ),
+        )
+        for layer, sites in sorted(area.items(), key=lambda row: (-row[1], row[0]))
+    )
+
+
+def carry_bits(adders: str) -> int:
+    r"""Bits of the sums of all adders, from their text in the language of Yosys.
+
+    >>> carry_bits("cell $alu $1\n  parameter \\Y_WIDTH 8\nend\n")
+    8
+    """
+    return sum(map(int, re.findall(r"parameter \\Y_WIDTH (\d+)", adders)))
 
 
 def main(top: str, files: Sequence[str]) -> None:
-    """Maps `files` of the current folder and leaves `mapped.json` there."""
+    """Maps `files` of the current folder and leaves `MAPPED` and `ADDERS` there."""
     # Loads the whole of Yosys, so only in this process; it has no type stubs.
     libyosys = importlib.import_module("pyosys.libyosys")
 
     Path("area.abc").write_text("strash\nif -a\n")
     design = libyosys.Design()
     passes = [f"read_verilog -sv ./{file}" for file in files]
-    passes += [f"hierarchy -check -top {top}", *MAPPING, "write_json mapped.json"]
+    passes += [f"hierarchy -check -top {top}", *MAPPING, f"write_json {MAPPED}"]
     for step in passes:
         libyosys.run_pass(step, design)
 

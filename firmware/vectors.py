@@ -1,7 +1,7 @@
 """Golden vectors: the words on which every implementation has to agree.
 
 Physics words alone would leave most addresses and every saturation unvisited, so
-uniform random words and the corners of the port ranges go with them.
+uniform random words and the edges of the port ranges go with them.
 
 Conventions
 -----------
@@ -10,13 +10,14 @@ Conventions
   complement of the port's width; `$readmemh` reads it as events x ports entries.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from firmware.netlist import Netlist, Node
+from firmware.netlist import Netlist, Node, width
 
 
 @final
@@ -35,25 +36,33 @@ def make(
     random: int,
     seed: int,
 ) -> VectorSet:
-    """Physics words, then `random` uniform words, then the corners.
+    """Physics words, then `random` uniform words, then the edges of the input space.
 
     Args:
         netlist: Says what words its ports take.
         physics: Words of real jets; may be empty.
         random: Number of uniform events.
-        seed: Source of the uniform words and of those that surround a corner.
+        seed: Source of the uniform words and of those that surround a chosen one.
 
     Returns:
-        The groups `physics`, `random` and `corners`.
+        The groups `physics`; `random`; `extremes`, all ports at their least, greatest,
+        zero and middle word; `ports`, each alone at its least and its greatest word; and
+        `bits`, each single bit of each port.  A word stands among middle words and among
+        random ones, a bit among zeros too.
     """
     rng = np.random.default_rng(seed)
     ports = [netlist.nodes[i] for i in netlist.inputs]
     lo = np.array([port.lo for port in ports], np.int64)
     hi = np.array([port.hi for port in ports], np.int64)
+    zero, middle = np.clip(0, lo, hi), lo + (hi - lo) // 2
     groups = {
         "physics": physics.astype(np.int64),
         "random": rng.integers(lo, hi, (random, len(ports)), endpoint=True),
-        "corners": corners(lo, hi, rng),
+        "extremes": np.array([lo, hi, zero, middle]),
+        "ports": _one_by_one(
+            lo, hi, (middle,), np.stack([lo, hi], axis=1).tolist(), rng
+        ),
+        "bits": _one_by_one(lo, hi, (zero, middle), _bits(lo, hi), rng),
     }
     return VectorSet(
         words=np.concatenate(list(groups.values())),
@@ -61,28 +70,34 @@ def make(
     )
 
 
-def corners(
+def _bits(
+    lo: Int64[np.ndarray, " ports"], hi: Int64[np.ndarray, " ports"]
+) -> list[list[int]]:
+    """The words of each port that have a single bit set, a sign bit included."""
+    words = []
+    for least, most in zip(lo.tolist(), hi.tolist(), strict=True):
+        single = [1 << k for k in range(63) if least <= 1 << k <= most]
+        sign = -(1 << width(least, most) - 1)
+        words.append([*single, *([sign] if least == sign else [])])
+    return words
+
+
+def _one_by_one(
     lo: Int64[np.ndarray, " ports"],
     hi: Int64[np.ndarray, " ports"],
+    around: Sequence[Int64[np.ndarray, " ports"]],
+    words: Sequence[Sequence[int]],
     rng: np.random.Generator,
 ) -> Int64[np.ndarray, "events ports"]:
-    """Events at the edges of the input space.
-
-    All ports at their least, greatest, zero and middle word; then every port alone at
-    its least and greatest word and at each single bit, once among middle words and
-    once among random ones.
-    """
-    zero = np.clip(0, lo, hi)
-    middle = lo + (hi - lo) // 2
-    rows = [lo, hi, zero, middle]
-    for port in range(len(lo)):
-        bits = [1 << k for k in range(62) if lo[port] <= 1 << k <= hi[port]]
-        for word in (int(lo[port]), int(hi[port]), *bits):
-            for around in (middle, rng.integers(lo, hi, endpoint=True)):
-                row = around.copy()
+    """Each port at each of its `words`, the others as `around` and at random."""
+    rows = []
+    for port, chosen in enumerate(words):
+        for word in chosen:
+            for others in (*around, rng.integers(lo, hi, endpoint=True)):
+                row = others.copy()
                 row[port] = word
                 rows.append(row)
-    return np.array(rows)
+    return np.array(rows, np.int64).reshape(-1, len(lo))
 
 
 def to_hex(words: Integer[np.ndarray, "events columns"], columns: list[Node]) -> str:

@@ -25,7 +25,8 @@ from jaxtyping import Int64
 
 from firmware.bundle import FORMAT, MANIFEST, VERSION, digests
 from firmware.netlist import Netlist, from_json
-from firmware.prove import CHECKS, Check, prove
+from firmware.prove import CHECKS, Check, passed, prove
+from firmware.rtl import Options, disagreements
 from trigger.errors import UserError
 from trigger.interface import from_json as from_io_json
 
@@ -40,7 +41,7 @@ class Acceptance:
     id: str
     checks: Mapping[str, Check]
     complete: bool
-    """Every check was run, here and when the bundle was made, and passed."""
+    """Every check that is needed passed, here and when the bundle was made."""
 
     @property
     def ok(self) -> bool:
@@ -76,18 +77,17 @@ def verify(path: Path) -> Acceptance:
     with TemporaryDirectory(prefix="jetlut-verify-") as folder:
         proved = prove(
             netlist,
-            _texts(path / "rtl", ".v"),
-            _texts(path / "emulator", ""),
+            _texts(path / "rtl"),
+            _texts(path / "emulator"),
             words,
             expected,
             cycles=manifest["latency_cycles"],
             folder=Path(folder),
+            options=_options(path, manifest),
         )
     checks = {"files": files, "ports": ports, "network": recorded}
     checks |= proved
-    complete = manifest["complete"] is True and all(
-        check.status == "passed" for check in checks.values()
-    )
+    complete = manifest["complete"] is True and passed(checks)
     return Acceptance(block, checks, complete)
 
 
@@ -184,26 +184,20 @@ def _ports(path: Path, netlist: Netlist) -> Check:
         interface = from_io_json((path / "io.json").read_text())
     except (ValueError, TypeError) as error:
         raise UserError(f"{path / 'io.json'} is broken: {error}") from error
-    told = [
-        [(word.name, word.bits, word.signed) for word in side]
-        for side in (interface.inputs, interface.outputs)
-    ]
-    ports = [netlist.nodes[i] for i in netlist.inputs]
-    outputs = [(name, netlist.nodes[i]) for name, i in netlist.outputs]
-    held = [
-        [(node.name, node.width, node.signed) for node in ports],
-        [(name, node.width, node.signed) for name, node in outputs],
-    ]
-    wrong = [
-        f"io.json says {a[0]!r} of {a[1]} bits, the netlist {b[0]!r} of {b[1]}"
-        for side in zip(told, held, strict=True)
-        for a, b in zip(*side, strict=False)
-        if a != b
-    ]
-    if [len(side) for side in told] != [len(side) for side in held]:
-        wrong.append("io.json has another number of ports than the netlist")
-    total = sum(len(side) for side in held)
+    wrong = disagreements(netlist, interface)
+    total = len(netlist.inputs) + len(netlist.outputs)
     return Check("failed" if wrong else "passed", len(wrong), total, "".join(wrong[:1]))
+
+
+def _options(path: Path, manifest: Mapping[str, Any]) -> Options:
+    """How the RTL is wired; a manifest that does not say has the plain ports."""
+    try:
+        return Options(**dict(manifest.get("wiring", {})))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{path / MANIFEST}: 'wiring' is {manifest['wiring']!r}, which this "
+            f"program cannot drive: {error}"
+        ) from error
 
 
 def _words(path: Path, name: str, columns: int) -> Int64[np.ndarray, "events columns"]:
@@ -222,12 +216,12 @@ def _words(path: Path, name: str, columns: int) -> Int64[np.ndarray, "events col
     return words.astype(np.int64)
 
 
-def _texts(folder: Path, suffix: str) -> dict[str, str]:
+def _texts(folder: Path) -> dict[str, str]:
     """The text files that lie directly in a folder, by name."""
     if not folder.is_dir():
         return {}
     return {
         path.name: path.read_text(errors="replace")
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.name.endswith(suffix)
+        if path.is_file()
     }

@@ -89,7 +89,7 @@ class Sum(Evaluated):
             y = Symbols(wires, terms.recorder)
         elif isinstance(terms, Arrivals):
             bits, total = self._widths()
-            y = through_sum(terms, jnp.ones_like(bits), bits, total)
+            y = through_sum(terms, jnp.ones_like(bits), total)
         else:
             y = jnp.sum(terms, axis=0) * 2.0**self.scale
         return lift(lambda a: a.reshape(self._out_shape()), y)

@@ -1,25 +1,23 @@
 """What a layer will cost in LUTs, as a smooth function of everything that trains.
 
-A layer of tables is its tables and the trees of adders behind them:
+A layer of tables is its tables, and the counters and adders behind them, which take
+away one bit each until a sum of `W` bits is left:
 
-    LUTs = sum_edges b * TABLE_LUTS[w]  +  ADDER_LUTS * sum_outputs (sum b + 2 (n - 1) - W)
+    LUTs = sum_edges b * TABLE_LUTS[w]  +  COUNTER_LUTS * sum_outputs (sum b - W)
 
-for edges of `w` address bits and `b` entry bits, `n` live ones per output, and sums of
-`W` bits.  The bracket is the bits of all adders of a balanced tree: an adder is a bit
-wider than what it adds, and the root is as wide as the sum.  Terms that do not overlap
-are wiring, and there the bracket vanishes as well.  The saturation that follows a sum is
-in the price of its adders.  Dead edges cost nothing.
+for edges of `w` address bits and `b` entry bits.  The saturation that follows a sum is in
+the price of its bits.  Dead edges cost nothing.
 
 Counts go forward in whole bits, gradients in the smooth logarithms of the unrounded
 entries, so that an edge feels the price of a bit before it loses it.
 
 Where the numbers come from
 ---------------------------
-Fitted to the packed LUT6 counts (`firmware.synth`) of 70 trained networks of one and two
-hidden layers, 191 to 6,153 LUTs, at 360 MHz: 3 % r.m.s., 9 % at most;
+Fitted to the packed LUT6 counts (`firmware.synth`) of 59 trained networks of one and two
+hidden layers, 102 to 5,818 LUTs, at 360 MHz: 4 % r.m.s., 10 % at most;
 `tests/benchmarks/area_model.py` measures it on networks that were not fitted.  What it
 does not know is where the registers go: the same network takes up to 15 % less at
-200 MHz, since Yosys merges adders that share a cycle.
+200 MHz, since Yosys merges what shares a cycle.
 
 Arithmetic layers are priced in the same way, and in EBOPs as HGQ counts them: Sun et
 al., arXiv 2405.00645, and HGQ-LUT, arXiv 2604.22293.
@@ -32,17 +30,17 @@ from jaxtyping import Array, Float
 from models.quantise import power_of_two, straight_through
 
 TABLE_LUTS = (
-    *(0.0, 0.18, 0.47, 0.78, 1.08, 1.48, 1.84),
-    *(2.3, 2.7, 3.6, 4.8, 6.4, 8.5),
+    *(0.0, 0.70, 0.74, 0.78, 0.82, 1.42, 2.15),
+    *(3.05, 3.81, 4.84, 6.1, 7.7, 9.7),
 )
 """LUT6 per output bit of a table of 0 to 12 address bits.
 
-Functions as training makes them are smooth: per address bit above six they grow by 1.3,
-where a memory would double.  The smallest vanish into the adders.
+Functions as training makes them are smooth: per address bit above seven they grow by
+1.25, where a memory would double.  The smallest vanish into the counters.
 """
 
-ADDER_LUTS = 0.37
-"""LUT6 per adder bit behind tables, where much of an adder merges with what it adds."""
+COUNTER_LUTS = 0.62
+"""LUT6 per bit that is counted away behind tables: much of it merges with what it adds."""
 
 LINEAR_LUTS = 1.05
 """LUT6 per adder bit behind constant multiplications, where nothing merges."""
@@ -62,10 +60,8 @@ def tables_luts(
         fraction: Whole fractional bits of the entries.
     """
     bits = entry_bits(soft, hard, fraction)
-    # An edge with few bits feels a part of the price of the adder that goes with it.
-    live = straight_through(1.0 - jnp.exp2(-bits), (bits > 0).astype(bits.dtype))
-    return table_luts(bits, address) + adder_luts(
-        bits, live, sum_bits(soft, hard, fraction), ADDER_LUTS
+    return table_luts(bits, address) + counter_luts(
+        bits, sum_bits(soft, hard, fraction)
     )
 
 
@@ -77,6 +73,18 @@ def table_luts(bits: Edge, address: Edge) -> Float[Array, ""]:
         address: Whole address bits.
     """
     return jnp.sum(bits * luts_per_bit(address))
+
+
+def counter_luts(bits: Edge, sums: Float[Array, " n_out"]) -> Float[Array, ""]:
+    """LUTs of what adds tables.
+
+    Args:
+        bits: Bits of each edge's entries; 0 for a dead edge.
+        sums: Bits of each sum; no gradient goes there, so that no bit pays to be added.
+    """
+    away = jnp.sum(bits, axis=0) - jax.lax.stop_gradient(sums)
+    several = jnp.sum(bits > 0, axis=0) > 1
+    return COUNTER_LUTS * jnp.sum(jnp.where(several, jnp.maximum(away, 0.0), 0.0))
 
 
 def adder_luts(

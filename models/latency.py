@@ -4,23 +4,26 @@
 times, in ns, at which its values are ready.  The delays are those that the compiler
 assumes (`firmware.delay`, which a test compares), and three rules make times of them:
 
-- a tree of adders takes early terms first, so that a sum of terms that are ready in
-  slots `s_i` of one adder each is ready in slot `log2(sum_i 2**s_i)`, rounded up
-  (Kraft's inequality; Huffman's order attains it);
+- a sum is levels of counters, a LUT each, and one adder (`firmware.compress`), all
+  after its last term; where a cycle is too short for that it is a few terms at a time,
+  as many as lets it end first;
 - no operation straddles two cycles: one that does not fit into what is left of a cycle
   waits for the next.  Beside `ns`, which knows no clock, a second time counts this
   waiting, and cycles follow from it by division;
-- forward, operations are whole; backward a sum is its own smooth `log2`, in which every
-  term has a share, and the delay of a table is a polygon that rises everywhere.
+- forward, operations are whole; backward the levels of a sum are a polygon in the
+  logarithm of its terms, of which each has a share, and the delay of a table is a
+  polygon that rises everywhere.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from models.quantise import straight_through
 
@@ -31,8 +34,14 @@ CARRY_NS = 0.025
 REGISTER_NS = 0.15
 """A LUT6, a MUXF7/8/9, an adder, a bit of its carry, registers: see `firmware.delay`."""
 
-STEP_NS = ADD_NS + 10 * CARRY_NS
-"""The slot by which the compiler orders the terms of a sum: see `firmware.tree`."""
+LEVELS = {2: 0.0, 3: 0.78, 4: 1.45, 6: 2.28, 12: 3.4, 24: 4.4, 48: 5.35, 96: 6.35}
+"""Levels of counters by the terms of a sum: the mean of what the compiler plans."""
+
+SIZES = (12, 6, 3, 2)
+"""Terms of a sum that is done a few at a time: see `firmware.tree`."""
+
+MOST_ROWS = 7
+"""Sums in a row that a sum of many terms may become: two by two, 128 terms."""
 
 MOST_ADDRESS = 24
 """Widest table that has a delay here."""
@@ -129,7 +138,6 @@ def through_tables(
     arrivals: Arrivals,
     address: Float[Array, "n_in n_out"],
     live: Float[Array, "n_in n_out"],
-    entry_bits: Float[Array, "n_in n_out"],
     sum_bits: Float[Array, " n_out"],
 ) -> Arrivals:
     """A LUT-Dense layer: every live edge looks up, every output sums.
@@ -138,51 +146,96 @@ def through_tables(
         arrivals: Of the `n_in` codes.
         address: Whole address bits of each edge.
         live: 1 where an edge has a table, 0 where it is a constant; may be soft.
-        entry_bits: Width of each edge's entries (`models.cost.span_bits`).
         sum_bits: Width of each sum (`models.cost.sum_bits`).
     """
     looked = _after(arrivals[:, None], table_ns(address))
-    return through_sum(looked, live, entry_bits, sum_bits)
+    return through_sum(looked, live, sum_bits)
 
 
 def through_sum(
     arrivals: Arrivals,
     terms: Float[Array, "n_in *#rest"],
-    term_bits: Float[Array, "n_in *#rest"],
     sum_bits: Float[Array, "*#rest"],
 ) -> Arrivals:
-    """Sums over the leading axis, as trees of adders.
+    """Sums over the leading axis.
 
     Args:
         arrivals: Of what is summed.
         terms: How many terms each value is in its sum: 1 if live, 0 if not, the
             nonzero digits of its weight if it has one.  Forward rounded.
-        term_bits: Width of each term.
         sum_bits: Width of each sum.
     """
     terms = jnp.broadcast_to(terms, jnp.broadcast_shapes(terms.shape, arrivals.shape))
     arrivals = arrivals.moved(lambda times: jnp.broadcast_to(times, terms.shape))
     count = jnp.round(jax.lax.stop_gradient(terms))
-    number = jnp.sum(count, axis=0)
-    leaf = jnp.sum(count * term_bits, axis=0) / jnp.maximum(number, 1.0)
-    levels = jnp.log2(jnp.maximum(number, 1.0))
-    # What an adder gains over its arguments, from the leaves to the root.
-    gain = (sum_bits - leaf) / jnp.maximum(levels, 1.0)
-    hard = _planted(*jax.lax.stop_gradient((arrivals, count, sum_bits, gain)))
-    delay = adder_ns((sum_bits + leaf + gain) / 2)
-    step = jax.lax.stop_gradient(delay)
-    # In a pipeline an adder takes its share of a cycle.
-    share = 1.0
-    if arrivals.period is not None:
-        fit = jnp.floor((arrivals.period + PICOSECOND) / step)
-        share = arrivals.period / jnp.maximum(fit, 1.0) / step
-    soft = _soft_sum(arrivals.ns, terms, count, delay)
-    soft_clocked = _soft_sum(arrivals.clocked, terms, count, delay * share)
-    return Arrivals(
-        straight_through(soft, hard.ns),
-        straight_through(soft_clocked, hard.clocked),
-        arrivals.clock_mhz,
+    used = count > 0
+    # Forward the count, backward every term's share, dead ones included.
+    number = straight_through(jnp.sum(terms, axis=0), jnp.sum(count, axis=0))
+    last = arrivals.moved(lambda times: _latest_of(times, used))
+    flat = jnp.where(number > 1.0, sum_ns(number, sum_bits), 0.0)
+    ns = last.ns + flat
+    if arrivals.period is None:
+        return Arrivals(ns, ns)
+    clocked = _in_cycles(
+        jax.lax.stop_gradient(last),
+        jax.lax.stop_gradient(number),
+        jax.lax.stop_gradient(sum_bits),
     )
+    return Arrivals(
+        ns, straight_through(last.clocked + flat, clocked), arrivals.clock_mhz
+    )
+
+
+def sum_ns(
+    terms: Float[Array, "*#shape"], bits: Float[Array, "*#shape"]
+) -> Float[Array, "*shape"]:
+    """Delay of a sum of two terms or more: counters, then an adder of nearly its width.
+
+    Args:
+        terms: How many; forward the levels of counters are whole.
+        bits: Width of the sum.
+    """
+    smooth = _levels(jnp.maximum(terms, 2.0))
+    levels = straight_through(smooth, jnp.round(jax.lax.stop_gradient(smooth)))
+    return LEVEL_NS * levels + adder_ns(jnp.maximum(bits - 1.0, 1.0))
+
+
+def _levels(terms: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    known = jnp.asarray(list(LEVELS), terms.dtype)
+    means = jnp.asarray(list(LEVELS.values()), terms.dtype)
+    return jnp.interp(jnp.log2(terms), jnp.log2(known), means)
+
+
+def _in_cycles(
+    last: Arrivals, number: Float[Array, "*shape"], bits: Float[Array, "*#shape"]
+) -> Float[Array, "*shape"]:
+    """When sums of `number` terms are done in a pipeline, by the best of all sizes."""
+    assert last.period is not None
+    done = [_after(last, sum_ns(number, bits)).clocked]
+    fits = [sum_ns(number, bits) <= last.period]
+    for size in SIZES:
+        # So many sums in a row, each but the first of `size` terms.
+        rows = jnp.ceil(jnp.log2(jnp.maximum(number, 1.0)) / math.log2(size) - 1e-4)
+        delay = sum_ns(jnp.minimum(number, size), bits)
+        at = last
+        for row in range(MOST_ROWS):
+            after = _after(at, delay)
+            at = at.moved(lambda x, y, more=rows > row: jnp.where(more, y, x), after)
+        done.append(at.clocked)
+        fits.append((delay <= last.period) | (size == 2))
+    able = [jnp.where(fit, end, jnp.inf) for fit, end in zip(fits, done, strict=True)]
+    best = functools.reduce(jnp.minimum, able)
+    return jnp.where(number > 1.0, best, last.clocked)
+
+
+def _latest_of(
+    ns: Float[Array, "n *rest"], used: Bool[Array, "n *rest"]
+) -> Float[Array, "*rest"]:
+    """The last of those that are used; 0 without any."""
+    some = jnp.any(used, axis=0)
+    if not ns.shape[0]:
+        return jnp.zeros(ns.shape[1:])
+    return jnp.where(some, latest(jnp.where(used, ns, -1e6)), 0.0)
 
 
 def through_add(a: Arrivals, b: Arrivals, bits: Float[Array, "*#shape"]) -> Arrivals:
@@ -239,57 +292,3 @@ def _after(arrivals: Arrivals, delay: Float[Array, "*#shape"]) -> Arrivals:
     hard = jnp.where(fits, start, end_of_cycle) + took
     clocked = straight_through(arrivals.clocked + delay, hard)
     return Arrivals(ns, clocked, arrivals.clock_mhz)
-
-
-def _planted(
-    arrivals: Arrivals,
-    count: Float[Array, "n_in *rest"],
-    bits: Float[Array, "*#rest"],
-    gain: Float[Array, "*#rest"],
-) -> Arrivals:
-    """When trees of adders are done; 0 where there is no term.
-
-    First the tree, as the compiler plants it: how many adders each term goes through.
-    Then the terms climb it together, to `bits` at the root and `gain` less a level down.
-    """
-    used = count > 0
-    slot = jnp.round(arrivals.ns / STEP_NS)
-    first = jnp.min(jnp.where(used, slot, jnp.inf), axis=0)
-    first = jnp.where(jnp.isfinite(first), first, 0.0)
-    # Later than 2**60 adders is later than any network.
-    weight = jnp.exp2(jnp.minimum(slot - first, 60.0))
-    kraft = jnp.sum(jnp.where(used, count * weight, 0.0), axis=0)
-    # Exact, so that only a power of two itself has a whole logarithm.
-    mantissa, exponent = jnp.frexp(jnp.maximum(kraft, 1.0))
-    adders = first + exponent - (mantissa == 0.5) - slot
-    # The latest terms go through no more levels than these; earlier ones can wait.
-    # A weight is taken to have up to eight digits.
-    levels = (len(count) - 1).bit_length() + 3
-
-    def climb(step: Array, arrivals: Arrivals) -> Arrivals:
-        level = levels - 1 - step
-        after = _after(arrivals, adder_ns(jnp.maximum(bits - level * gain, 1.0)))
-        return arrivals.moved(lambda x, y: jnp.where(adders > level, y, x), after)
-
-    arrivals = jax.lax.fori_loop(0, levels, climb, arrivals)
-    return arrivals.moved(
-        lambda times: jnp.max(jnp.where(used, times, 0.0), axis=0, initial=0.0)
-    )
-
-
-def _soft_sum(
-    ns: Float[Array, "n_in *rest"],
-    terms: Float[Array, "n_in *rest"],
-    count: Float[Array, "n_in *rest"],
-    step: Float[Array, "*#rest"],
-) -> Float[Array, "*rest"]:
-    """`step * log2(sum_i terms_i 2**(ns_i / step))`; 0, and flat, without a term."""
-    fixed = jax.lax.stop_gradient(ns)
-    last = jnp.max(jnp.where(count > 0, fixed, -jnp.inf), axis=0)
-    some = jnp.isfinite(last)
-    last = jnp.where(some, last, 0.0)
-    # A dead term may be later than all; it pulls no harder for that.
-    above = jnp.minimum((ns - last) / step, 1.0)
-    kraft = jnp.sum(terms * jnp.exp2(above), axis=0)
-    levels = jnp.log2(jnp.where(some, jnp.maximum(kraft, 0.5), 1.0))
-    return jnp.where(some, last + step * levels, 0.0)

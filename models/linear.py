@@ -111,7 +111,7 @@ class EvaluatedLinear(Evaluated):
         bits = x_bits + plan.terms(self.kernel_bits, plan.kernel)
         of_sums = jnp.log2(jnp.sum(jnp.exp2(bits), axis=0))
         terms = x.moved(lambda times: plan.terms(times, plan.x))
-        return through_sum(terms, digits, x_bits, of_sums)
+        return through_sum(terms, digits, of_sums)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the multiplications and of the trees of adders behind."""

@@ -112,7 +112,7 @@ class Tables(Evaluated):
         flat = x.moved(lambda times: times.reshape(-1, times.shape[-1]))
 
         def one(position: latency.Arrivals) -> latency.Arrivals:
-            return latency.through_tables(position, self.address, live, bits, sums)
+            return latency.through_tables(position, self.address, live, sums)
 
         y = jax.vmap(one)(flat)
         if self.reach is not None:

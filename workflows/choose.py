@@ -12,6 +12,7 @@ from firmware import synth, verilog
 from firmware.lower import lower
 from firmware.netlist import Netlist
 from firmware.pipeline import Schedule, pipeline
+from firmware.rtl import DEFAULT, Options
 from firmware.tools import Tool
 from models.freeze import freeze
 from models.frozen import FrozenPort, FrozenProgram
@@ -19,7 +20,7 @@ from models.plan import Candidate
 from trigger.errors import UserError
 from trigger.interface import Interface
 from trigger.words import Word
-from workflows.recipe import Budget
+from workflows.recipe import Budget, Firmware
 
 SLACK = 1.15
 """Candidates are compiled up to this multiple of the budget by the training's estimate,
@@ -39,6 +40,7 @@ class Block:
     interface: Interface
     rtl: dict[str, str]
     area: synth.SynthReport
+    options: Options = DEFAULT
 
     def fits(self, budget: Budget) -> bool:
         """Whether the counted LUTs and the latency are within the budget."""
@@ -62,6 +64,7 @@ def build(
     classes: tuple[str, ...],
     clock_mhz: float,
     yosys: Tool,
+    firmware: Firmware | None = None,
 ) -> Block:
     """Takes a trained network to counted Verilog.
 
@@ -72,11 +75,19 @@ def build(
         classes: Class names; output `c` is the score of class `c`.
         clock_mhz: Clock of the pipeline.
         yosys: What counts the LUTs, from `firmware.tools.synthesiser`.
+        firmware: How the block is cut into cycles and wired; by default as short as the
+            clock allows.
     """
     ports = tuple(FrozenPort(w.name, w.bits, w.signed) for w in inputs)
     frozen = freeze(candidate.network, ports, classes)
-    netlist = lower(frozen, name)
-    schedule = pipeline(netlist, clock_mhz)
+    netlist = lower(frozen, name, clock_mhz=clock_mhz)
+    firmware = firmware or Firmware()
+    schedule = pipeline(
+        netlist,
+        clock_mhz,
+        max_cycles=firmware.max_cycles or None,
+        pad_to=firmware.pad_latency_to or None,
+    )
     outputs = tuple(
         Word(
             port,
@@ -89,9 +100,10 @@ def build(
         for port, node in netlist.outputs
     )
     interface = Interface(name, inputs, outputs, classes)
-    rtl = verilog.emit(netlist, schedule, interface)
-    area = synth.estimate(rtl, name, yosys=yosys)
-    return Block(candidate, frozen, netlist, schedule, interface, rtl, area)
+    options = Options(firmware.clock_enable, firmware.ports == "flat")
+    rtl = verilog.emit(netlist, schedule, interface, options)
+    area = synth.estimate(rtl, name, yosys=yosys, netlist=netlist)
+    return Block(candidate, frozen, netlist, schedule, interface, rtl, area, options)
 
 
 def choose(

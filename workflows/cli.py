@@ -12,9 +12,19 @@ from collections.abc import Sequence
 from typing import NoReturn, final
 
 from trigger.errors import UserError
-from workflows.commands import front, inspect, recipes, run, ui, verify
+from workflows.commands import (
+    compile,
+    front,
+    inspect,
+    recipes,
+    run,
+    show,
+    synth,
+    ui,
+    verify,
+)
 
-COMMANDS = (run, front, recipes, inspect, verify, ui)
+COMMANDS = (run, front, recipes, inspect, show, compile, synth, verify, ui)
 
 EXAMPLE = """\
 example:

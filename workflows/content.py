@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from firmware.layers import account
 from firmware.prove import Check
 from models.plan import TrainResult
 from trigger.words import Word
@@ -17,7 +18,9 @@ MEANING = {
     "numpy": "NumPy emulator",
     "cpp": "C++ emulator, compiled here",
     "verilog": "Verilog, simulated back to back and with gaps and resets",
-    "tables": "every entry of every table in Verilog and C++",
+    "icarus": "the same Verilog in a second simulator",
+    "vhdl": "VHDL, simulated in the same way",
+    "tables": "every entry of every table in Verilog, VHDL and C++",
     "latency": "cycles from input to output in the simulation",
 }
 
@@ -40,6 +43,8 @@ def make(
         warnings=_warnings(checks),
         tiles=_tiles(recipe, trained, quality, summary, checks),
         budget=_budget(recipe, block),
+        layers=_layers(block),
+        calibration=block.area.calibration,
         checks=_checks(checks),
         inputs=_ports("in_", block.interface.inputs),
         outputs=_ports("out_", block.interface.outputs),
@@ -125,6 +130,7 @@ def _budget(recipe: Recipe, block: Block) -> Table:
         (
             ("6-input LUTs", f"≤ {budget.luts:,}", f"{area.luts:,}", "estimate"),
             ("flip-flops", "–", f"{area.ffs:,}", "estimate"),
+            ("adder bits, in the LUTs above", "–", f"{area.carry_bits:,}", "estimate"),
             ("logic depth, LUT levels", "–", f"{area.depth}", "estimate"),
             (
                 "latency, ns",
@@ -137,6 +143,28 @@ def _budget(recipe: Recipe, block: Block) -> Table:
         ),
         frozenset({"budget", "this block"}),
     )
+
+
+def _layers(block: Block) -> Table:
+    """Where the area and the time of the block go, layer by layer."""
+    shares = {share.layer: share for share in block.area.layers}
+    rows = []
+    for layer in account(block.netlist, block.schedule):
+        share = shares.get(layer.name)
+        rows.append(
+            (
+                layer.name,
+                f"{sum(layer.tables.values()):,}",
+                f"{layer.adders:,}",
+                f"{share.luts:,.1f}" if share else "0.0",
+                f"{share.ffs:,}" if share else "0",
+                f"{share.depth}" if share else "0",
+                f"{layer.delay_ns:.2f}",
+                " to ".join(map(str, dict.fromkeys(layer.stages))),
+            )
+        )
+    columns = ("layer", "tables", "adders", "LUTs", "flip-flops", "LUT levels", "ns")
+    return Table((*columns, "stages"), tuple(rows), frozenset(columns[1:]))
 
 
 def _checks(checks: Mapping[str, Check]) -> Table:

@@ -278,6 +278,7 @@ def _compile(
                 recipe.data.schema.classes,
                 recipe.budget.clock_mhz,
                 yosys,
+                recipe.firmware,
             )
         except UserError as error:
             return error

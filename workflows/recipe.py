@@ -20,7 +20,7 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, final
 
 from models.settings import TrainConfig
 from trigger.errors import UserError, nearest
@@ -104,6 +104,36 @@ class Verify:
 
 @final
 @dataclass(frozen=True)
+class Firmware:
+    """How the block is cut into cycles and wired; its function is the same for all.
+
+    `max_cycles` is the most cycles it may take and `pad_latency_to` what it shall take,
+    so that a retrained block keeps its place in the trigger's schedule; 0 leaves either
+    to the clock.  `clock_enable` adds a port that freezes the pipeline.  `ports` says
+    whether each word has a port or all words of a side are one `flat` vector.
+    """
+
+    max_cycles: int = 0
+    pad_latency_to: int = 0
+    clock_enable: bool = False
+    ports: Literal["words", "flat"] = "words"
+
+    def __post_init__(self) -> None:
+        for name in ("max_cycles", "pad_latency_to"):
+            if getattr(self, name) < 0:
+                raise UserError(
+                    f"firmware.{name} is a number of cycles, or 0 for none, got "
+                    f"{getattr(self, name)}"
+                )
+        if 0 < self.max_cycles < self.pad_latency_to:
+            raise UserError(
+                f"firmware.pad_latency_to={self.pad_latency_to} is above "
+                f"firmware.max_cycles={self.max_cycles}"
+            )
+
+
+@final
+@dataclass(frozen=True)
 class Recipe:
     """One physics task, ready to run."""
 
@@ -114,6 +144,7 @@ class Recipe:
     words: Words = Words()
     budget: Budget = Budget()
     verify: Verify = Verify()
+    firmware: Firmware = Firmware()
     seed: int = 1
     version: str = "1.0.0"
 
@@ -127,6 +158,13 @@ class Recipe:
             raise UserError(f"version {self.version!r} is not MAJOR.MINOR.PATCH")
         if self.seed < 0:
             raise UserError(f"seed cannot be below 0, got {self.seed}")
+        padded = 1000 * self.firmware.pad_latency_to / self.budget.clock_mhz
+        if padded > self.budget.latency_ns:
+            raise UserError(
+                f"firmware.pad_latency_to={self.firmware.pad_latency_to} cycles are "
+                f"{padded:.1f} ns at budget.clock_mhz={self.budget.clock_mhz:g}, above "
+                f"budget.latency_ns={self.budget.latency_ns:g}"
+            )
 
     @property
     def block(self) -> str:

@@ -40,6 +40,7 @@ class Content:
 
     Attributes:
         warnings: Sentences that the reader must see first, such as a check not run.
+        calibration: How good the estimates of area are.
         figures: SVG text by name: roc, confusion, front, training, scores.
         settings: Every setting of the recipe as `(path, value)`.
         versions: Tools and files that took part, as `(name, version)`.
@@ -50,6 +51,8 @@ class Content:
     warnings: Sequence[str]
     tiles: Sequence[Tile]
     budget: Table
+    layers: Table
+    calibration: str
     checks: Table
     inputs: Table
     outputs: Table

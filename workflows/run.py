@@ -16,7 +16,8 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Int64
 
-from firmware import binding, bundle, cpp, testbench, tools, vectors
+from firmware import binding, bundle, cpp, testbench, tools, vectors, vhdl
+from firmware.layers import timing_json
 from firmware.prove import Check, passed, prove
 from models.evaluate import raw_scores
 from models.plan import EpochLog, Goal, TrainResult
@@ -98,7 +99,7 @@ def run(
                 trained.front, recipe.budget, _builder(recipe, data, yosys, reporter)
             )
 
-            reporter.step("prove network = NumPy = C++ = Verilog")
+            reporter.step("prove network = NumPy = C++ = Verilog = VHDL")
             words = vectors.make(
                 block.netlist,
                 data.test.words,
@@ -107,7 +108,10 @@ def run(
             )
             expected = _network_answers(block, words.words)
             emulator = cpp.emit(block.netlist)
-            checks = _prove(block, emulator, words.words, expected)
+            rtl = block.rtl | vhdl.emit(
+                block.netlist, block.schedule, block.interface, block.options
+            )
+            checks = _prove(block, rtl, emulator, words.words, expected)
             for name, check in checks.items():
                 tell = reporter.note if check.status == "passed" else reporter.warn
                 tell(f"{name}: {check}")
@@ -117,7 +121,7 @@ def run(
             contents = bundle.Contents(
                 netlist=block.netlist,
                 interface=interfaces.to_json(block.interface),
-                rtl=block.rtl,
+                rtl=rtl,
                 emulator=emulator | binding.emit(block.netlist),
                 testbench=testbench.emit(
                     block.netlist,
@@ -125,17 +129,19 @@ def run(
                     block.interface,
                     words.words,
                     expected,
+                    block.options,
                 ),
                 vectors=words,
                 expected=expected,
                 reports={
                     "synth.json": block.area.to_json(),
-                    "timing.json": json.dumps(_timing(block), indent=1) + "\n",
+                    "timing.json": timing_json(block.netlist, block.schedule),
                 },
                 checks=checks,
                 semver=recipe.version,
                 clock_mhz=recipe.budget.clock_mhz,
                 cycles=block.schedule.cycles,
+                options=block.options,
                 provenance=_provenance(recipe, data, record, versions),
             )
             bundle.pack(contents, folder / recipe.block)
@@ -278,6 +284,7 @@ def _builder(
             recipe.data.schema.classes,
             recipe.budget.clock_mhz,
             yosys,
+            recipe.firmware,
         )
         fits = "fits" if block.fits(recipe.budget) else "does not fit"
         reporter.note(f"{block}: {fits}, estimated at {candidate.luts:.0f} LUTs")
@@ -295,6 +302,7 @@ def _network_answers(
 
 def _prove(
     block: Block,
+    rtl: Mapping[str, str],
     emulator: Mapping[str, str],
     words: Int64[np.ndarray, "events ports"],
     expected: Int64[np.ndarray, "events classes"],
@@ -303,12 +311,13 @@ def _prove(
     with TemporaryDirectory(prefix="jetlut-prove-") as folder:
         checks = prove(
             block.netlist,
-            block.rtl,
+            rtl,
             emulator,
             words,
             expected,
             cycles=block.schedule.cycles,
             folder=Path(folder),
+            options=block.options,
         )
     return {"network": checks["numpy"], **checks}
 
@@ -319,19 +328,6 @@ def _mismatches(check: Check) -> int | None:
 
 def _point(block: Block) -> figures.Point:
     return float(block.area.luts), block.candidate.val_accuracy
-
-
-def _timing(block: Block) -> dict[str, Any]:
-    schedule = block.schedule
-    return {
-        "clock_mhz": schedule.clock_mhz,
-        "latency_cycles": schedule.cycles,
-        "latency_ns": round(schedule.latency_ns, 3),
-        "ii": schedule.ii,
-        "register_bits": schedule.register_bits(block.netlist),
-        "label": "cycles are exact; that the clock closes is an estimate of the delay "
-        "model, not the result of place and route",
-    }
 
 
 def _metrics(summary: Summary) -> dict[str, float]:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tiny_block as tiny
+from tiny_vhdl import VHDL
 
 from firmware import bundle, netlist, vectors
 from firmware.prove import CHECKS, Check
@@ -18,7 +19,7 @@ PASSED = {name: Check("passed", 0, len(WORDS.words)) for name in CHECKS}
 CONTENTS = bundle.Contents(
     netlist=tiny.NETLIST,
     interface=interface.to_json(tiny.INTERFACE),
-    rtl=tiny.RTL,
+    rtl=tiny.RTL | VHDL,
     emulator=tiny.EMULATOR,
     testbench={"tb.v": "// bench\n"},
     vectors=WORDS,
@@ -64,6 +65,7 @@ def test_the_manifest_says_format_first_then_what_the_block_is(tmp_path):
         "ii": 1,
     }
     assert manifest["complete"] is True
+    assert manifest["wiring"] == {"clock_enable": False, "flat": False}
     assert manifest["data"] == {"sha256": "0" * 64}
 
 
@@ -88,13 +90,29 @@ def test_netlist_and_vectors_come_back_as_they_went_in(tmp_path):
 
 @pytest.mark.parametrize("status", ["failed", "not run"])
 @pytest.mark.parametrize("name", CHECKS)
-def test_a_bundle_is_complete_only_if_every_check_passed(name, status, tmp_path):
+def test_a_bundle_is_complete_if_what_it_needs_passed_and_nothing_failed(
+    name, status, tmp_path
+):
     checks = {**PASSED, name: Check(status)}
     contents = dataclasses.replace(CONTENTS, checks=checks)
     path = bundle.pack(contents, tmp_path / "b") / "manifest.json"
     manifest = json.loads(path.read_text())
-    assert manifest["complete"] is False
+    spared = status == "not run" and name in ("icarus", "vhdl")
+    assert manifest["complete"] is spared
     assert manifest["checks"][name]["status"] == status
+
+
+def test_the_readme_says_how_to_use_either_language_and_what_was_not_run(tmp_path):
+    unrun = Check("not run", reason="no VHDL simulator")
+    contents = dataclasses.replace(CONTENTS, checks={**PASSED, "vhdl": unrun})
+    text = (bundle.pack(contents, tmp_path / "b") / "README.md").read_text()
+    block = tiny.BLOCK
+    assert f"a Verilog project adds `rtl/{block}.v` (Verilog-2001)" in text
+    assert f"a VHDL project `rtl/{block}.vhd`, `rtl/{block}_core.vhd`\n" in text
+    assert "| vhdl | not run, no VHDL simulator |" in text
+    only = dataclasses.replace(CONTENTS, rtl=tiny.RTL)
+    text = (bundle.pack(only, tmp_path / "b") / "README.md").read_text()
+    assert "VHDL" not in text
 
 
 def test_an_older_bundle_is_replaced_and_nothing_stays_beside_it(tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 import tiny_block as tiny
 from every_operation import every_operation, every_word
+from random_networks import random_network, random_words
 
 from firmware import binding, cpp, interpret, vectors
+from firmware.build import Builder
 from firmware.emulate import Emulator
+from firmware.lower import lower
 from firmware.netlist import Netlist, Node, interval, validate
 from firmware.tools import compiler
 from trigger.errors import UserError
@@ -83,6 +87,72 @@ def wide_netlist(seed: int, size: int = 120) -> Netlist:
     return netlist
 
 
+def forced(netlist: Netlist, kind: str) -> dict[str, str]:
+    """The source that runs the code of one kind of processor on any."""
+    texts = cpp.emit(netlist) | binding.emit(netlist)
+    name = f"{netlist.block}.cpp"
+    choice = re.compile(r"(Group fastest\(\) \{\n).*?(\n\})", re.DOTALL)
+    only = rf"\1  return {kind}::group;\2"
+    texts[name], times = choice.subn(only, texts[name])
+    assert times == 1
+    return texts
+
+
+def need(kind: str) -> None:
+    """Skips a test whose code this processor or compiler cannot run."""
+    cpus = Path("/proc/cpuinfo")
+    flags = set(cpus.read_text().split()) if cpus.exists() else set()
+    wanted = {"avx2": {"avx2"}, "vbmi": {"avx512_vbmi", "avx512vbmi"}}.get(kind)
+    if wanted and not (wanted & flags and "GCC" in version_of(compiler().command)):
+        pytest.skip(f"code for {kind} runs on such processors only, built by GCC")
+
+
+def version_of(command: tuple[str, ...]) -> str:
+    asked = [*command, "-v", "-x", "c++", "-E", os.devnull]
+    return subprocess.run(asked, capture_output=True, text=True).stderr.upper()
+
+
+def many_tables() -> Netlist:
+    """Tables of every length that is dealt with in another way, bytes and wider ones."""
+    into = Builder("tables")
+    rng = np.random.default_rng(0)
+    outputs = []
+    lengths = (2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 200, 255, 256, 257)
+    for k, length in enumerate(lengths):
+        lo = int(rng.integers(-length, 5))
+        port = into.input(f"p{k}", lo, lo + length - 1)
+        for least, most in ((-128, 127), (0, 255), (-129, 100), (0, 70_000)):
+            entries = rng.integers(least, most + 1, length).tolist()
+            entries[0], entries[-1] = least, most
+            outputs.append(into.table(port, lambda v, e=entries, f=lo: e[v - f]))
+        outputs.append(into.sum([*outputs[-4:], port]))
+    return into.finish([(f"y{k}", index) for k, index in enumerate(outputs)])
+
+
+def mixed_ports() -> Netlist:
+    """More ports than are taken together, of all widths, some not read, in one sum."""
+    into = Builder("ports")
+    bits = [1, 8, 3, 9, 16, 17, 31, 32, 7, 12] * 4
+    ports = []
+    for k, width in enumerate(bits):
+        lo = -(2 ** (width - 1)) if k % 3 else 0
+        hi = min(lo + 2**width - 1, 2**31 - 1)
+        ports.append(into.input(f"p{k}", lo, hi))
+    some = [into.shift(port, -24) for port in ports[:35:2]]
+    outputs = [into.sum(some), ports[7], ports[17], into.shift(ports[1], -2)]
+    return into.finish([(f"y{k}", index) for k, index in enumerate(outputs)])
+
+
+def few_words(netlist: Netlist, count: int = 333) -> np.ndarray:
+    """Random words, each port at its ends in the first two events."""
+    rng = np.random.default_rng(1)
+    ports = [netlist.nodes[i] for i in netlist.inputs]
+    lo, hi = np.array([p.lo for p in ports]), np.array([p.hi for p in ports])
+    words = rng.integers(lo, hi + 1, (count, len(ports)))
+    words[0], words[1] = lo, hi
+    return words
+
+
 def test_emulator_equals_the_drawing_on_every_word(tmp_path):
     words = tiny.every_word()
     with build(tiny.NETLIST, tmp_path) as emulator:
@@ -105,7 +175,91 @@ def test_emulator_equals_the_referee_on_each_operation_in_each_form(tmp_path):
         assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
 
 
-@pytest.mark.parametrize("events", [0, 1, 7, 8, 9, 255, 256, 257])
+@pytest.mark.parametrize("kind", ["any", "avx2", "vbmi"])
+@pytest.mark.parametrize("make", [many_tables, mixed_ports, every_operation])
+def test_the_code_for_each_kind_of_processor_equals_the_referee(kind, make, tmp_path):
+    need(kind)
+    netlist = make()
+    for name, text in forced(netlist, kind).items():
+        (tmp_path / name).write_text(text)
+    words = few_words(netlist)
+    ports, outputs = len(netlist.inputs), len(netlist.outputs)
+    with Emulator.build(
+        tmp_path,
+        netlist.block,
+        tmp_path,
+        cxx=compiler(),
+        ports=ports,
+        outputs=outputs,
+    ) as emulator:
+        assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
+
+
+def test_emulator_equals_the_referee_on_a_network(tmp_path):
+    network = random_network(3)
+    netlist, words = lower(network, "network"), random_words(network, 5000)
+    with build(netlist, tmp_path) as emulator:
+        assert np.array_equal(emulator.run(words), interpret.run(netlist, words))
+
+
+MAIN = """\
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+#include "{block}.h"
+
+int main() {{
+  std::vector<std::int32_t> in, out;
+  for (std::int32_t word; std::fread(&word, sizeof word, 1, stdin) == 1;)
+    in.push_back(word);
+  in.shrink_to_fit();
+  out.resize(in.size() / {ports} * {outputs});
+  {block}_run(in.data(), out.data(), in.size() / {ports});
+  std::fwrite(out.data(), sizeof(std::int32_t), out.size(), stdout);
+}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["any", "avx2", "vbmi"])
+@pytest.mark.parametrize(
+    "netlist",
+    [tiny.NETLIST, every_operation(), many_tables(), mixed_ports(), wide_netlist(5)],
+    ids=lambda netlist: netlist.block,
+)
+def test_nothing_is_read_or_computed_that_the_language_does_not_define(
+    kind, netlist, tmp_path
+):
+    need(kind)
+    ports, outputs = len(netlist.inputs), len(netlist.outputs)
+    for name, text in forced(netlist, kind).items():
+        (tmp_path / name).write_text(text)
+    main = MAIN.format(block=netlist.block, ports=ports, outputs=outputs)
+    (tmp_path / "main.cpp").write_text(main)
+    command = [*compiler().command, "-std=c++17", "-O1", *binding.FLAGS[1:]]
+    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command += [
+        "-Werror",
+        "-Wno-unused-function",
+        "-o",
+        "main",
+        "main.cpp",
+        f"{netlist.block}.cpp",
+    ]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    words = few_words(netlist, 130)
+    done = subprocess.run(
+        ["./main"],
+        cwd=tmp_path,
+        input=words.astype(np.int32).tobytes(),
+        capture_output=True,
+        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    answers = np.frombuffer(done.stdout, np.int32).reshape(-1, outputs)
+    assert np.array_equal(answers, interpret.run(netlist, words))
+
+
+@pytest.mark.parametrize("events", [0, 1, 7, 63, 64, 65, 128, 257])
 def test_every_number_of_events_is_answered(events, tmp_path):
     words = np.resize(tiny.every_word(), (events, 2))
     with build(tiny.NETLIST, tmp_path) as emulator:

@@ -8,14 +8,29 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_networks import random_network
 
-from firmware.synth import SynthReport, depth, estimate, pairs
+from firmware import verilog
+from firmware.build import Builder
+from firmware.layers import PORTS
+from firmware.lower import lower
+from firmware.pack import depth, paired
+from firmware.pipeline import pipeline
+from firmware.recompile import plain_interface
+from firmware.rtl import Options
+from firmware.synth import SynthReport, estimate
 from firmware.tools import ToolError, synthesiser
 
 
 def report(body: str, ports: str) -> SynthReport:
     text = f"module top ({ports});\n{body}\nendmodule\n"
     return estimate({"top.v": text}, "top", yosys=synthesiser())
+
+
+def pairs(luts) -> int:
+    found = paired(luts)
+    assert len({k for pair in found for k in pair}) == 2 * len(found)
+    return len(found)
 
 
 def most_pairs(luts: list[frozenset[int]]) -> int:
@@ -82,6 +97,52 @@ def test_the_report_says_that_it_is_an_estimate_and_how_good():
     assert "-5.1 %" in told["calibration"]
     assert "-4.5 %" in told["calibration"]
     assert told["tool"].startswith("pyosys ")
+
+
+def test_the_bits_of_adders_and_comparisons_are_told():
+    found = report(
+        "assign y = a + b; assign z = a < c;",
+        "input [7:0] a, b, c, output [8:0] y, output z",
+    )
+    assert found.carry_bits == 9 + 8
+
+
+NETWORK = lower(random_network(3, shape=(5, 6, 3), density=0.5), "net")
+LAYERS = {"lut1", "code1", "lut2", PORTS}
+
+
+@pytest.mark.parametrize(("clock_mhz", "flat"), [(100, True), (360, False)])
+def test_the_layers_share_all_luts_and_registers_of_one_mapping(clock_mhz, flat):
+    rtl = verilog.emit(
+        NETWORK,
+        pipeline(NETWORK, clock_mhz),
+        plain_interface(NETWORK),
+        Options(flat=flat),
+    )
+    found = estimate(rtl, "net", yosys=synthesiser(), netlist=NETWORK)
+    alone = estimate(rtl, "net", yosys=synthesiser())
+    assert (found.luts, found.ffs, found.depth) == (alone.luts, alone.ffs, alone.depth)
+    assert sum(share.luts for share in found.layers) == found.luts
+    assert sum(share.ffs for share in found.layers) == found.ffs
+    assert max(share.depth for share in found.layers) <= found.depth
+    of = {share.layer: share for share in found.layers}
+    assert of.keys() <= LAYERS
+    # Nothing is computed at the ports; they hold their words, valid bits besides.
+    assert of[PORTS].luts == 0
+    assert of[PORTS].ffs >= pipeline(NETWORK, clock_mhz).cycles
+    assert all(of[name].luts > 0 for name in LAYERS - {PORTS})
+
+
+def test_a_table_and_an_adder_of_two_layers_are_told_apart():
+    into = Builder("two")
+    a, b = into.input("a", 0, 63), into.input("b", 0, 63)
+    squares = into.table(a, lambda v: (v * v * 7 + v // 5) % 16, "squares")
+    netlist = into.finish([("y", into.add(squares, b, "sums"))])
+    rtl = verilog.emit(netlist, pipeline(netlist, 500), plain_interface(netlist))
+    found = estimate(rtl, "two", yosys=synthesiser(), netlist=netlist)
+    luts = {share.layer: share.luts for share in found.layers}
+    assert luts["squares"] == 4  # one LUT6 for each bit
+    assert luts["sums"] == found.luts - 4
 
 
 def test_verilog_that_yosys_refuses_is_told_and_leaves_this_process_alone():

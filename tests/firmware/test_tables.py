@@ -5,8 +5,9 @@ import re
 import pytest
 import tiny_block as tiny
 from random_networks import random_network
+from tiny_vhdl import CORE, VHDL
 
-from firmware import cpp, lower, pipeline, tables, verilog
+from firmware import cpp, lower, pipeline, tables, verilog, vhdl
 from firmware.netlist import Node
 from trigger.interface import Interface
 from trigger.words import Word
@@ -17,6 +18,9 @@ CPP = f"{tiny.BLOCK}.cpp"
 
 def test_hand_written_tables_are_those_of_the_netlist():
     assert tables.differences(tiny.NETLIST, tiny.RTL, tiny.EMULATOR) == (0, ENTRIES, "")
+    both = tiny.RTL | VHDL
+    found = tables.differences(tiny.NETLIST, both, tiny.EMULATOR)
+    assert found == (0, ENTRIES * 3 // 2, "")
 
 
 @pytest.mark.parametrize("place", range(len(tiny.T0) + len(tiny.T1)))
@@ -30,6 +34,25 @@ def test_any_single_changed_entry_of_the_verilog_is_found(place):
     )
     assert (wrong, total) == (1, ENTRIES)
     assert first.startswith("Verilog table ")
+
+
+@pytest.mark.parametrize("place", range(len(tiny.T0) + len(tiny.T1)))
+def test_any_single_changed_or_absent_entry_of_the_vhdl_is_found(place):
+    spot = list(re.finditer(r' *when "\d+" => return "\d+(\d)";\n', CORE))[place]
+    bit = str(1 - int(spot[1]))
+    for text in (
+        CORE[: spot.start(1)] + bit + CORE[spot.end(1) :],
+        CORE[: spot.start()] + spot[0].replace("when", "--when") + CORE[spot.end() :],
+    ):
+        rtl = tiny.RTL | {"core.vhd": text}
+        wrong, total, first = tables.differences(tiny.NETLIST, rtl, tiny.EMULATOR)
+        # An absent entry is that of `others`, which the tables have four times.
+        same = tiny.T1[place - 16] == 0 if place >= 16 else tiny.T0[place] == 0
+        assert (wrong, total) == (
+            int("--when" not in text or not same),
+            ENTRIES * 3 // 2,
+        )
+        assert first.startswith("VHDL table ") or not wrong
 
 
 @pytest.mark.parametrize("place", range(len(tiny.T0)))
@@ -47,6 +70,22 @@ def test_any_single_changed_entry_of_the_cpp_is_found(place):
 
 def test_absent_tables_differ_at_every_entry():
     assert tables.differences(tiny.NETLIST, {}, {})[:2] == (ENTRIES, ENTRIES)
+
+
+def test_choices_and_comments_of_vhdl_are_read():
+    text = """
+    function t0(a : unsigned(3 downto 0)) return unsigned is
+    begin
+      case a is
+        when "0000" | "1111" => return "101"; -- when "0001" => return "000";
+        when others => return "010";
+      end case;
+    end function t0;
+    """
+    case = tables.in_vhdl({"b.vhd": text})[0]
+    assert [case[at] for at in (0, 15, 1, 9)] == [5, 5, 2, 2]
+    assert case.width == 3
+    assert tables.in_vhdl({"b.v": text}) == {}
 
 
 def test_literals_of_every_base_and_lists_of_labels_are_read():
@@ -79,8 +118,10 @@ def test_every_entry_that_the_writers_emit_is_read_back(seed):
         outputs=tuple(word(name, netlist.nodes[i]) for name, i in netlist.outputs),
         classes=tuple(name for name, _ in network.outputs),
     )
-    rtl = verilog.emit(netlist, pipeline.pipeline(netlist, 200.0), interface)
+    schedule = pipeline.pipeline(netlist, 200.0)
+    rtl = verilog.emit(netlist, schedule, interface)
+    rtl |= vhdl.emit(netlist, schedule, interface)
     read = sum(len(netlist.tables[n.table]) for n in netlist.nodes if n.op == "table")
     assert read > 0
     found = tables.differences(netlist, rtl, cpp.emit(netlist))
-    assert found == (0, 2 * read, "")
+    assert found == (0, 3 * read, "")

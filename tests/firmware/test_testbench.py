@@ -1,15 +1,17 @@
 import subprocess
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
+from test_verilog import OPTIONS, interface_of, lint
 from test_verilog import emit as emit_block
-from test_verilog import interface_of, lint
 from tiny_block import NETLIST
 
 from firmware import testbench, tools, vectors
 from firmware.interpret import run
 from firmware.pipeline import pipeline
+from firmware.rtl import DEFAULT
 from trigger.errors import UserError
 
 CLOCK_MHZ = 600
@@ -20,10 +22,10 @@ WORDS = np.stack(np.meshgrid(range(-8, 8), range(8)), axis=-1).reshape(-1, 2)
 BENCH = f"{NETLIST.block}_tb"
 
 
-def emit():
+def emit(options=DEFAULT):
     expected = run(NETLIST, WORDS)
     interface = interface_of(NETLIST)
-    return testbench.emit(NETLIST, SCHEDULE, interface, WORDS, expected)
+    return testbench.emit(NETLIST, SCHEDULE, interface, WORDS, expected, options)
 
 
 def compiled(rtl: dict[str, str], folder: Path) -> Path:
@@ -104,9 +106,28 @@ def test_a_broken_block_fails(part, tmp_path):
     assert verdict(bench, run(NETLIST, WORDS)).startswith("FAIL")
 
 
-def test_block_and_bench_lint_without_a_warning(tmp_path):
-    files = {**emit_block(NETLIST, CLOCK_MHZ), **emit()}
-    lint({**files}, BENCH, tmp_path, "--timing")
+@pytest.mark.parametrize("options", OPTIONS)
+def test_block_and_bench_lint_without_a_warning(options, tmp_path):
+    files = {**emit_block(NETLIST, CLOCK_MHZ, options), **emit(options)}
+    lint(files, BENCH, tmp_path, "--timing")
+
+
+@needs.icarus
+@pytest.mark.parametrize("options", OPTIONS)
+def test_icarus_runs_the_bench_with_every_wiring(options, tmp_path):
+    files = {**emit_block(NETLIST, CLOCK_MHZ, options), **emit(options)}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    icarus = tools.icarus()
+    tools.call([*icarus.command, "-g2001", "-o", "bench", *files], tmp_path)
+    shebang = f"#!/bin/sh\nexec {icarus.root} -n '{tmp_path}/bench'\n"
+    bench = tmp_path / "run"
+    bench.write_text(shebang)
+    bench.chmod(0o755)
+    assert verdict(bench, run(NETLIST, WORDS)).startswith("PASS 0 of ")
+    wrong = run(NETLIST, WORDS)
+    wrong[3, 0] ^= 1
+    assert verdict(bench, wrong).startswith("FAIL ")
 
 
 def test_the_bench_names_its_files_and_no_machine():

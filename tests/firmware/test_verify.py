@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import test_bundle
@@ -26,9 +27,11 @@ def packed(tmp_path):
 
 @pytest.fixture
 def no_simulator(monkeypatch):
-    """Without the simulator, which most mutations are noticed without: saves time."""
+    """Without the simulators, which most mutations are noticed without: saves time."""
     missing = Tool("verilator", missing="switched off")
     monkeypatch.setattr(prove, "simulator", lambda: missing)
+    for name in ("icarus", "ghdl"):
+        monkeypatch.setattr(tools, name, lambda: missing)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -58,7 +61,10 @@ def test_a_right_bundle_is_accepted_and_left_as_it_is(packed, tmp_path, monkeypa
     acceptance = verify(packed)
     assert (acceptance.ok, acceptance.complete) == (True, True)
     assert acceptance.id == tiny.BLOCK
-    assert {check.status for check in acceptance.checks.values()} == {"passed"}
+    lacking = {tool.name for tool in (tools.icarus(), tools.ghdl()) if tool.missing}
+    for name, check in acceptance.checks.items():
+        tool = "ghdl" if name == "vhdl" else name
+        assert check.status == ("not run" if tool in lacking else "passed")
     assert acceptance.checks["network"].reason == "recorded when the bundle was made"
     assert acceptance.checks["latency"].reason == "2 cycles seen"
     assert test_bundle.contents_of(packed) == before
@@ -69,9 +75,40 @@ def test_a_flipped_rtl_entry_and_another_promised_latency_are_noticed(packed):
     edit(packed / "rtl" / f"{tiny.BLOCK}.v", "4'd3: y = 3'd1", "4'd3: y = 3'd0")
     edit_manifest(packed, latency_cycles=3)
     acceptance = verify(packed)
-    assert failed(acceptance) == {"verilog", "tables", "latency"}
+    wrong = failed(acceptance) | {"icarus"}  # which a machine may lack
+    assert wrong == {"verilog", "icarus", "tables", "latency"}
     assert (acceptance.ok, acceptance.complete) == (False, False)
-    assert acceptance.checks["latency"].reason == "2 cycles seen, 3 promised"
+    assert acceptance.checks["latency"].reason.startswith("2 cycles seen (")
+    assert acceptance.checks["latency"].reason.endswith("), 3 promised")
+
+
+@needs.ghdl
+def test_a_flipped_entry_of_the_vhdl_is_noticed(packed):
+    core = packed / "rtl" / f"{tiny.BLOCK}_core.vhd"
+    edit(core, 'when "0011" => return "0001"', 'when "0011" => return "0000"')
+    edit_manifest(packed)
+    assert failed(verify(packed)) == {"vhdl", "tables"}
+
+
+@pytest.mark.usefixtures("no_simulator")
+@pytest.mark.parametrize("wiring", [{"clock_enabled": True}, [1], 3])
+def test_a_wiring_that_is_unknown_is_refused(wiring, packed):
+    edit_manifest(packed, wiring=wiring)
+    with pytest.raises(UserError, match=r"'wiring' is .*, which this program cannot"):
+        verify(packed)
+
+
+@pytest.mark.usefixtures("no_simulator")
+def test_a_bundle_of_before_there_was_vhdl_is_read(packed):
+    for name in (f"{tiny.BLOCK}.vhd", f"{tiny.BLOCK}_core.vhd"):
+        (packed / "rtl" / name).unlink()
+    manifest = json.loads((packed / "manifest.json").read_text())
+    del manifest["wiring"]
+    (packed / "manifest.json").write_text(json.dumps(manifest))
+    edit_manifest(packed)
+    acceptance = verify(packed)
+    assert acceptance.ok
+    assert acceptance.checks["vhdl"].status == "not run"
 
 
 @pytest.mark.usefixtures("no_simulator")
@@ -109,7 +146,8 @@ def test_an_interface_of_other_ports_is_noticed(packed):
     acceptance = verify(packed)
     assert failed(acceptance) == {"ports"}
     assert acceptance.checks["ports"].reason == (
-        "io.json says 'c' of 3 bits, the netlist 'b' of 3"
+        "port 1 is input 'b' of 3 unsigned bits in the netlist and "
+        "input 'c' of 3 unsigned bits in the interface"
     )
 
 
@@ -236,7 +274,8 @@ def test_vectors_that_hold_objects_are_never_unpickled(packed):
 def test_verifying_imports_neither_jax_nor_mlflow_nor_models(packed):
     code = (
         "import sys; from pathlib import Path; from firmware import prove, tools; "
-        "prove.simulator = lambda: tools.Tool('verilator', missing='off'); "
+        "none = lambda: tools.Tool('none', missing='off'); "
+        "prove.simulator = tools.icarus = tools.ghdl = none; "
         "from firmware.verify import verify; "
         f"print(verify(Path({str(packed)!r})).ok, sorted({{'jax', 'equinox', 'mlflow',"
         "'models', 'uproot', 'workflows'} & set(sys.modules)))"
@@ -253,4 +292,6 @@ def test_verifying_imports_neither_jax_nor_mlflow_nor_models(packed):
 
 
 def test_the_tools_that_this_machine_lacks_are_none():
-    assert not any(text.startswith("no ") for text in tools.versions().values())
+    found = tools.versions()
+    for name in ("c++", "verilator", "yosys"):
+        assert not found[name].startswith("no ")

@@ -16,11 +16,13 @@ from firmware.interpret import run
 from firmware.lower import lower
 from firmware.netlist import Netlist, Node, width
 from firmware.pipeline import pipeline
+from firmware.rtl import DEFAULT, Options
 from firmware.simulate import Simulator
 from trigger.errors import UserError
 from trigger.interface import Interface
 from trigger.words import Word
 
+OPTIONS = [DEFAULT, Options(clock_enable=True), Options(flat=True), Options(True, True)]
 GOLDEN = Path(__file__).parents[1] / "golden" / "verilog_tiny.v"
 
 
@@ -37,8 +39,11 @@ def interface_of(netlist: Netlist) -> Interface:
     )
 
 
-def emit(netlist: Netlist, clock_mhz: float = 400) -> dict[str, str]:
-    return verilog.emit(netlist, pipeline(netlist, clock_mhz), interface_of(netlist))
+def emit(
+    netlist: Netlist, clock_mhz: float = 400, options: Options = DEFAULT
+) -> dict[str, str]:
+    schedule = pipeline(netlist, clock_mhz)
+    return verilog.emit(netlist, schedule, interface_of(netlist), options)
 
 
 def lint(files: dict[str, str], top: str, folder: Path, *flags: str) -> None:
@@ -56,14 +61,15 @@ def lint(files: dict[str, str], top: str, folder: Path, *flags: str) -> None:
     )
 
 
-def simulated(netlist, clock_mhz, words, folder):
+def simulated(netlist, clock_mhz, words, folder, options=DEFAULT):
     """Outputs and latency of the emitted text in Verilator."""
     simulator = Simulator.build(
-        emit(netlist, clock_mhz),
+        emit(netlist, clock_mhz, options),
         netlist,
         folder,
         verilator=tools.simulator(),
         cxx=tools.compiler(),
+        options=options,
     )
     return simulator.run(words)
 
@@ -73,9 +79,10 @@ def test_a_tiny_block_reads_as_it_should():
     assert text == GOLDEN.read_text()
 
 
-def test_every_operation_is_what_the_referee_says(tmp_path):
+@pytest.mark.parametrize("options", [DEFAULT, Options(True, True)])
+def test_every_operation_is_what_the_referee_says(options, tmp_path):
     netlist, words = every_operation(), every_word()
-    answers, latency = simulated(netlist, 500, words, tmp_path)
+    answers, latency = simulated(netlist, 500, words, tmp_path, options)
     assert np.array_equal(answers, run(netlist, words))
     assert latency == pipeline(netlist, 500).cycles
 
@@ -83,21 +90,47 @@ def test_every_operation_is_what_the_referee_says(tmp_path):
 def test_a_network_is_what_the_referee_says(tmp_path):
     netlist = lower(random_network(7, shape=(6, 6, 3)), "net_v1_0_0")
     words = random_words(random_network(7, shape=(6, 6, 3)), 5000)
-    schedule = pipeline(netlist, 700)
-    assert schedule.cycles > 5
-    answers, latency = simulated(netlist, 700, words, tmp_path)
+    schedule = pipeline(netlist, 400)
+    assert schedule.cycles > 3
+    answers, latency = simulated(netlist, 400, words, tmp_path)
     assert np.array_equal(answers, run(netlist, words))
     assert latency == schedule.cycles
 
 
-@pytest.mark.parametrize("clock_mhz", [50, 360, 600])
+@pytest.mark.parametrize("clock_mhz", [50, 200, 300])
 def test_a_network_lints_without_a_warning(clock_mhz, tmp_path):
     netlist = lower(random_network(1, density=0.3), "net_v1_0_0")
     lint(emit(netlist, clock_mhz), "net_v1_0_0", tmp_path)
 
 
-def test_every_operation_lints_without_a_warning(tmp_path):
-    lint(emit(every_operation()), "all_v1_0_0", tmp_path)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_operation_lints_without_a_warning(options, tmp_path):
+    lint(emit(every_operation(), 400, options), "all_v1_0_0", tmp_path)
+
+
+def test_a_single_bit_each_way_lints_as_flat_vectors_too(tmp_path):
+    nodes = (Node("input", (), 0, 1, name="a"), Node("input", (), -1, 0, name="b"))
+    for k, ports in enumerate((nodes[:1], nodes)):
+        netlist = Netlist(f"bit_v{k}", ports, (), (("y", 0),))
+        options = Options(flat=True)
+        lint(emit(netlist, 400, options), netlist.block, tmp_path)
+
+
+def test_flat_vectors_hold_word_0_in_their_low_bits():
+    text = emit(NETLIST, 400, Options(flat=True))[f"{NETLIST.block}.v"]
+    assert "  input wire [6:0] in_words,\n" in text
+    assert "  wire signed [3:0] in_a = in_words[3:0];\n" in text
+    assert "  wire [2:0] in_b = in_words[6:4];\n" in text
+    assert "  assign out_words = {out_z, out_y};\n" in text
+    assert "//   in_words 6..4: b " in text
+
+
+def test_a_clock_enable_holds_all_registers_and_the_reset_stays_above_it():
+    text = emit(NETLIST, 400, Options(clock_enable=True))[f"{NETLIST.block}.v"]
+    edges = text.count("always @(posedge clk)")
+    assert text.count("always @(posedge clk) if (ce) begin") == edges - 1
+    assert "    if (rst) valid <= {LATENCY{1'b0}};\n    else if (ce) valid <= " in text
+    assert "// While ce is low nothing moves" in text
 
 
 def test_a_shift_by_more_than_the_width_still_reads_the_sign(tmp_path):
@@ -153,8 +186,8 @@ def test_rows_answer_reachable_addresses_and_repeat_entries_elsewhere(lo, span, 
 
 def test_registers_stand_only_where_values_cross_stages():
     netlist = lower(random_network(0, density=0.3), "net_v1_0_0")
-    schedule = pipeline(netlist, 500)
-    text = emit(netlist, 500)["net_v1_0_0.v"]
+    schedule = pipeline(netlist, 300)
+    text = emit(netlist, 300)["net_v1_0_0.v"]
     bits = 0
     for line in text.splitlines():
         words = line.split()
@@ -168,8 +201,8 @@ def test_registers_stand_only_where_values_cross_stages():
 
 def test_the_same_netlist_gives_the_same_text_and_no_long_lines():
     netlist = lower(random_network(2), "net_v1_0_0")
-    text = emit(netlist)["net_v1_0_0.v"]
-    assert text == emit(netlist)["net_v1_0_0.v"]
+    text = emit(netlist, 250)["net_v1_0_0.v"]
+    assert text == emit(netlist, 250)["net_v1_0_0.v"]
     assert max(map(len, text.splitlines())) <= 96
     for word in ("initial", "lint_off", "$readmem", "casez", "'bx"):
         assert word not in text

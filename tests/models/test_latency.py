@@ -1,6 +1,5 @@
 """The laws of the latency term, and its agreement with what the compiler does."""
 
-import heapq
 import math
 
 import jax
@@ -12,10 +11,11 @@ from hypothesis import strategies as st
 from recorded_networks import CLOCKS, REACH_BITS, recorded
 
 from firmware import delay, tree
+from firmware.compress import Term, plan
 from firmware.netlist import Node
 from firmware.pipeline import pipeline
 from models import latency
-from models.cost import entry_bits, sum_bits
+from models.cost import sum_bits
 from models.latency import (
     Arrivals,
     at_ports,
@@ -37,8 +37,7 @@ def through_layer(arrivals, layer):
     """One layer of tables, and the saturation behind it."""
     sums = sum_bits(layer.soft, layer.hard, layer.fraction)
     live = (layer.hard > 0).astype(jnp.float32)
-    bits = entry_bits(layer.soft, layer.hard, layer.fraction)
-    summed = through_tables(arrivals, layer.address, live, bits, sums)
+    summed = through_tables(arrivals, layer.address, live, sums)
     finest = jnp.max(jnp.where(layer.hard > 0, layer.fraction, -1.0), axis=0)
     telling = jnp.maximum(sums - finest - REACH_BITS + 1, 1.0)
     return summed, through_clip(summed, telling)
@@ -55,7 +54,7 @@ def through(network, clock):
 def test_the_constants_are_those_of_the_compiler():
     for name in ("LEVEL_NS", "MUX_NS", "ADD_NS", "CARRY_NS", "REGISTER_NS"):
         assert getattr(latency, name) == getattr(delay, name)
-    assert latency.STEP_NS == tree.STEP_NS
+    assert latency.SIZES == tree.SIZES
     byte = Node("input", (), 0, 255)
     nine = Node("add", (0, 0), 0, 510)
     assert latency.adder_ns(jnp.float32(9)) == pytest.approx(
@@ -86,24 +85,27 @@ def test_the_cycles_of_every_recorded_network_are_those_of_the_compiler_within_o
     assert np.mean(np.array(off[500]) <= 1) >= 0.75
 
 
-def huffman(slots):
-    """When a tree is done that always adds the two terms that come first."""
-    heap = sorted(slots)
-    while len(heap) > 1:
-        first, second = heapq.heappop(heap), heapq.heappop(heap)
-        heapq.heappush(heap, max(first, second) + 1)
-    return heap[0]
+@pytest.mark.parametrize("terms", [2, 3, 4, 6, 9, 12, 16, 24])
+def test_a_sum_takes_as_long_as_the_counters_that_the_compiler_plans(terms):
+    shape = (Term(0, 6, False),) * terms
+    bits = (63 * terms).bit_length()
+    planned = plan(shape, bits)
+    predicted = latency.sum_ns(jnp.float32(terms), jnp.float32(bits))
+    exact = latency.LEVEL_NS * planned.levels + latency.ADD_NS
+    exact += latency.CARRY_NS * planned.carry[1]
+    # The mean of many shapes: one level off for these, and two bits of carry.
+    assert (
+        abs(float(predicted) - exact) <= latency.LEVEL_NS + 2 * latency.CARRY_NS + 1e-6
+    )
 
 
-@settings(max_examples=25)
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=20))
-def test_a_sum_takes_as_long_as_the_tree_that_adds_early_terms_first(slots):
-    # Adders of 10 bits take one slot each.
-    ns = jnp.array(slots) * latency.STEP_NS
-    ten = jnp.full(len(slots), 10.0)
-    done = through_sum(Arrivals(ns, ns), jnp.ones(len(slots)), ten, jnp.float32(10))
-    # Whole nanoseconds; a few roundings of float32 at 12 are 1e-5.
-    assert done.ns == pytest.approx(huffman(slots), abs=1e-4)
+@given(st.lists(st.floats(0, 5), min_size=2, max_size=20))
+def test_a_sum_begins_with_its_last_term(times):
+    ns, live = jnp.array(times, jnp.float32), jnp.ones(len(times))
+    done = through_sum(Arrivals(ns, ns), live, jnp.float32(10))
+    at_once = through_sum(at_ports((len(times),)), live, jnp.float32(10))
+    # One rounding of float32 at 10 ns.
+    assert float(done.ns) == pytest.approx(max(times) + float(at_once.ns), abs=2e-6)
 
 
 @settings(max_examples=40)
@@ -152,13 +154,12 @@ def test_cycles_agree_with_the_pipeline_of_a_chain_of_adders(clock):
 def test_no_slope_is_negative_or_infinite():
     layer = NETWORKS[4].layers[0]
     sums = sum_bits(layer.soft, layer.hard, layer.fraction)
-    bits = entry_bits(layer.soft, layer.hard, layer.fraction)
     live = (layer.hard > 0).astype(jnp.float32)
     for clock in (None, 360.0):
 
         def last(ports, address, live, clock=clock):
             arrivals = Arrivals(ports, ports, clock)
-            out = through_tables(arrivals, address, live, bits, sums)
+            out = through_tables(arrivals, address, live, sums)
             return latency.latest(out.clocked)
 
         ports = jnp.zeros(layer.hard.shape[0])
@@ -167,8 +168,9 @@ def test_no_slope_is_negative_or_infinite():
             assert np.all(np.isfinite(slope))
             assert np.all(np.asarray(slope) >= 0)
             assert np.any(np.asarray(slope) > 0)
-        # All that is later is later together: the shares of the ports make a whole.
-        assert float(jnp.sum(slopes[0])) == pytest.approx(1.0, abs=1e-3)
+        # All that is later is later together: the shares of the ports make a whole,
+        # but for those of outputs that no port reaches.
+        assert 0.95 < float(jnp.sum(slopes[0])) < 1.0 + 1e-5
         assert np.all(np.asarray(slopes[1])[np.asarray(live) == 0] == 0)
 
 
@@ -176,33 +178,32 @@ def test_a_sum_is_flat_and_at_once_where_no_term_is_live():
     zero, ns = jnp.zeros(4), jnp.arange(4.0)
 
     def last(live):
-        return through_sum(Arrivals(ns, ns), live, zero, jnp.float32(0)).ns
+        return through_sum(Arrivals(ns, ns), live, jnp.float32(0)).ns
 
     assert last(zero) == 0
     assert np.array_equal(jax.grad(last)(zero), zero)
 
 
 def test_fewer_live_edges_are_never_later():
-    ns, bits = jnp.zeros(16), jnp.full(16, 4.0)
+    ns = jnp.zeros(16)
     times = [
         float(
-            through_sum(
-                Arrivals(ns, ns), (jnp.arange(16) < n) * 1.0, bits, jnp.float32(8)
-            ).ns
+            through_sum(Arrivals(ns, ns), (jnp.arange(16) < n) * 1.0, jnp.float32(8)).ns
         )
         for n in range(1, 17)
     ]
     assert times == sorted(times)
     assert times[0] == 0
-    assert np.all(np.diff(times)[np.log2(np.arange(1, 16)) % 1 == 0] > 0)
+    # The second term brings the adder, the third and the fifth a level of counters.
+    assert np.all(np.diff(times)[[0, 1, 3]] > 0)
 
 
 def test_a_term_of_many_digits_counts_as_many_terms():
     one, eight = jnp.zeros(1), jnp.full(1, 8.0)
-    digits = through_sum(at_ports((1,)), eight, eight, jnp.float32(11))
-    terms = through_sum(at_ports((8,)), jnp.ones(8), jnp.full(8, 8.0), jnp.float32(11))
+    digits = through_sum(at_ports((1,)), eight, jnp.float32(11))
+    terms = through_sum(at_ports((8,)), jnp.ones(8), jnp.float32(11))
     assert digits.ns == terms.ns
-    assert through_sum(at_ports((1,)), one + 1, eight, jnp.float32(8)).ns == 0
+    assert through_sum(at_ports((1,)), one + 1, jnp.float32(8)).ns == 0
 
 
 def test_a_slower_clock_needs_no_more_cycles():

@@ -12,7 +12,7 @@ from models.plan import Candidate
 from trigger.errors import UserError
 from trigger.words import Word
 from workflows.choose import build, choose
-from workflows.recipe import Budget
+from workflows.recipe import Budget, Firmware
 
 CLOCK_MHZ = 200.0
 
@@ -34,6 +34,28 @@ def test_a_block_has_the_ports_and_classes_that_it_was_built_for(real):
     assert [name for name, _ in real.netlist.outputs] == ["a", "b"]
     assert real.area.luts > 0
     assert all(name.startswith("toy_v1_0_0") for name in real.rtl)
+
+
+def test_settings_of_the_firmware_pad_limit_and_wire_the_block(real):
+    def built(**firmware):
+        words = real.interface.inputs
+        yosys = tools.synthesiser()
+        made = Firmware(**firmware)
+        arguments = ("toy_v1_0_0", words, ("a", "b"), CLOCK_MHZ, yosys, made)
+        return build(real.candidate, *arguments)
+
+    padded = built(pad_latency_to=7, ports="flat", clock_enable=True)
+    assert padded.schedule.cycles == 7
+    assert (padded.options.flat, padded.options.clock_enable) == (True, True)
+    text = padded.rtl["toy_v1_0_0.v"]
+    assert "in_words" in text
+    assert "input wire ce" in text
+    with pytest.raises(UserError, match="1 are allowed"):
+        built(max_cycles=1)
+
+
+def test_the_layers_of_a_block_share_its_area(real):
+    assert sum(share.luts for share in real.area.layers) == real.area.luts
 
 
 @pytest.fixture

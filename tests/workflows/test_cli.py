@@ -76,6 +76,24 @@ def test_recipes_of_one_recipe_prints_settings_that_can_be_set(capsys):
         (["inspect", "none.root"], "jetlut inspect: no such file: 'none.root'"),
         (["inspect", "mine"], "is not a ROOT file"),
         (["verify", "mine"], "jetlut verify: mine is not a bundle"),
+        (["show", "mine"], "jetlut show: mine: not a jetlut-netlist file"),
+        (["show", "none.json"], "jetlut show: none.json cannot be read"),
+        (["show", "."], "jetlut show: . is a folder without manifest.json; name"),
+        (["compile", "mine"], "arguments are required: --out"),
+        (
+            ["compile", "mine", "--out", "x"],
+            "jetlut compile: mine: not a jetlut-netlist",
+        ),
+        (
+            ["compile", "none", "--out", "mine"],
+            "mine exists and is not a bundle, so it",
+        ),
+        (["compile", "mine", "--out", "x", "--max-cycles", "0"], "above 0, got 0"),
+        (
+            ["compile", "mine", "--out", "x", "--ports", "round"],
+            "invalid choice: 'round'",
+        ),
+        (["synth", "mine"], "jetlut synth: mine: not a jetlut-netlist file"),
         (["recipes", "jsc"], "no recipe 'jsc'"),
         (["ui", "--port", "70000"], "port 70000 of 127.0.0.1 cannot be used"),
     ],
@@ -110,7 +128,10 @@ def test_inspect_lists_trees_branches_and_entries(capsys):
     [
         (["--help"], {"jax", "mlflow", "matplotlib", "numpy", "rich"}),
         (["inspect", "none.root"], {"jax", "mlflow", "matplotlib"}),
-        (["recipes"], {"jax", "mlflow", "matplotlib"}),
+        (["recipes"], {"jax", "mlflow", "matplotlib", "scipy"}),
+        (["show", "none"], {"jax", "equinox", "mlflow", "matplotlib", "models"}),
+        (["compile", "none", "--out", "x"], {"jax", "equinox", "mlflow", "models"}),
+        (["synth", "none"], {"jax", "equinox", "mlflow", "matplotlib", "models"}),
         (["verify", "none"], {"jax", "equinox", "mlflow", "matplotlib", "models"}),
     ],
 )

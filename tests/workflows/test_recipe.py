@@ -29,6 +29,9 @@ def value(recipe, path):
         ("data.files=a.root,b.root", "data.files", ("a.root", "b.root")),
         ("data.files=a=b.root", "data.files", ("a=b.root",)),
         ("data.schema.tree=Jets", "data.schema.tree", "Jets"),
+        ("firmware.pad_latency_to=8", "firmware.pad_latency_to", 8),
+        ("firmware.clock_enable=true", "firmware.clock_enable", True),
+        ("firmware.ports=flat", "firmware.ports", "flat"),
     ],
 )
 def test_an_override_takes_the_type_of_its_setting(recipe, change, path, wanted):
@@ -71,6 +74,13 @@ def test_of_two_overrides_of_one_setting_the_last_holds(recipe):
         ("data.fractions=0.5,0.5", "takes 3 values with commas between"),
         ("data.fractions=0.5,0.5,0.5", "1 in sum"),
         ("words.bits=64", "1..16 bits"),
+        ("firmware.max_cycles=-1", "firmware.max_cycles is a number of cycles, or 0"),
+        (
+            "firmware.pad_latency_to=10",
+            "10 cycles are 27.8 ns at .*, above .*latency_ns",
+        ),
+        ("firmware.ports=round", "takes one of words, flat, got 'round'"),
+        ("firmware.clock_enable=1", "takes true or false, got '1'"),
         ("name=has space", "cannot name a block"),
         ("version=1.0", "not MAJOR.MINOR.PATCH"),
         ("seed=-1", "below 0"),
@@ -80,6 +90,11 @@ def test_a_wrong_override_is_refused_in_one_line(recipe, change, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         override(recipe, [change])
     assert "\n" not in str(caught.value)
+
+
+def test_a_block_cannot_be_padded_beyond_what_it_may_take(recipe):
+    with pytest.raises(UserError, match=r"pad_latency_to=8 is above .*max_cycles=7"):
+        override(recipe, ["firmware.max_cycles=7", "firmware.pad_latency_to=8"])
 
 
 def test_an_unknown_recipe_names_the_nearest():

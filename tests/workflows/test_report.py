@@ -16,6 +16,8 @@ CONTENT = Content(
         Tile("x", "1", "", good=False),
     ],
     budget=EMPTY,
+    layers=EMPTY,
+    calibration="within 5 %",
     checks=EMPTY,
     inputs=EMPTY,
     outputs=EMPTY,
@@ -69,6 +71,7 @@ def test_every_part_of_the_content_is_on_the_page():
     for name in CONTENT.figures:
         assert f'<svg id="{name}">' in text
     assert '<td class="n">2</td>' in text
+    assert "within 5 %" in text
     assert '<div class="value bad">1</div>' in text
 
 

@@ -1,0 +1,157 @@
+"""`jetlut show`: what a netlist is made of, layer by layer."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from trigger.errors import UserError
+
+CLOCK_MHZ = 360.0
+"""For a netlist that comes without a bundle, which would say."""
+
+EXAMPLE = """\
+examples:
+  $ jetlut show runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
+  jsc_hlf_v1_0_0: 16 ports in, 5 out, 511 nodes; 5 cycles, 13.9 ns at 360 MHz
+  layer       edges   tables by address                 adders   operands   ...
+  ─────────────────────────────────────────────────────────────────────────────
+  ports           0                                          0          0   ...
+  layers[0]     109   1:2 2:3 3:16 4:34 5:25 6:24 7:5       93        186   ...
+  layers[1]      62   2:1 3:22 4:30 5:8 6:1                 61        122   ...
+  total         171   1:2 2:4 3:38 4:64 5:33 6:25 7:5      154        308   ...
+  $ jetlut show netlist.json --nodes | head -3
+  n0    in Jet_zlogz          -64..63    s7
+  n1    in Jet_c1_b0_mmdt     0..127     u7
+  n2    in Jet_c1_b1_mmdt     0..127     u7
+"""
+
+
+def add_parser(commands) -> None:
+    parser = commands.add_parser(
+        "show",
+        help="print what a netlist or a bundle is made of",
+        description="Print what a netlist is made of, layer by layer: tables that are "
+        "alive, by address width, adders, registers, LUTs and nanoseconds (estimates), "
+        "and the stages of the pipeline; then its ports.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "source", type=Path, help="a netlist.json, or a bundle's folder"
+    )
+    parser.add_argument(
+        "--clock-mhz",
+        type=float,
+        metavar="F",
+        help=f"clock of the pipeline (default: the bundle's, or {CLOCK_MHZ:g})",
+    )
+    parser.add_argument(
+        "--nodes", action="store_true", help="print the netlist itself, a node a line"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the account, or the listing."""
+    from firmware import source as sources
+
+    source = sources.read(args.source)
+    if args.nodes:
+        if args.clock_mhz is not None:
+            raise UserError("--nodes prints no stages, so --clock-mhz changes nothing")
+        from firmware.listing import listing
+
+        for line in listing(source.netlist):
+            print(line)
+    else:
+        told = source.clock_mhz or CLOCK_MHZ
+        _account(source, told if args.clock_mhz is None else args.clock_mhz)
+    return 0
+
+
+def _account(source: Any, clock_mhz: float) -> None:
+    from firmware import area
+    from firmware.layers import account, longest_ns
+    from firmware.pipeline import pipeline
+    from workflows.console import show
+
+    netlist = source.netlist
+    schedule = pipeline(netlist, clock_mhz)
+    layers = account(netlist, schedule)
+    columns = (
+        *("layer", "edges", "tables by address", "adders", "operands", "clips"),
+        *("others", "register bits", "LUTs", "ns", "stages"),
+    )
+    rows: list[tuple[str, ...]] = [
+        (
+            layer.name,
+            f"{sum(layer.tables.values()):,}",
+            _by_address(layer.tables),
+            f"{layer.adders:,}",
+            f"{layer.operands:,}",
+            f"{layer.clips:,}",
+            f"{layer.others:,}",
+            f"{layer.register_bits:,}",
+            f"{layer.luts:,.0f}",
+            f"{layer.delay_ns:.2f}",
+            "–".join(map(str, dict.fromkeys(layer.stages))),
+        )
+        for layer in layers
+    ]
+    tables: dict[int, int] = {}
+    for layer in layers:
+        for address, count in layer.tables.items():
+            tables[address] = tables.get(address, 0) + count
+    rows.append(
+        (
+            "total",
+            f"{sum(tables.values()):,}",
+            _by_address(tables),
+            *(
+                f"{sum(getattr(layer, name) for layer in layers):,}"
+                for name in ("adders", "operands", "clips", "others", "register_bits")
+            ),
+            f"{sum(layer.luts for layer in layers):,.0f}",
+            f"{longest_ns(netlist):.2f}",
+            f"0–{schedule.cycles - 2}" if schedule.cycles > 2 else "0",
+        )
+    )
+    show(
+        columns,
+        rows,
+        numeric=(columns[1], *columns[3:]),
+        title=f"{netlist.block}: {len(netlist.inputs)} ports in, "
+        f"{len(netlist.outputs)} out, {len(netlist.nodes):,} nodes; "
+        f"{schedule.cycles} cycles, {schedule.latency_ns:.1f} ns at "
+        f"{schedule.clock_mhz:g} MHz",
+    )
+    print(f"LUTs: {area.LABEL}; ns: by the delay model\n")
+    _ports(netlist)
+
+
+def _by_address(tables: Any) -> str:
+    """Numbers of tables by their address bits."""
+    return " ".join(f"{address}:{tables[address]}" for address in sorted(tables))
+
+
+def _ports(netlist: Any) -> None:
+    from workflows.console import show
+
+    words = [(f"in_{netlist.nodes[i].name}", netlist.nodes[i]) for i in netlist.inputs]
+    words += [(f"out_{name}", netlist.nodes[i]) for name, i in netlist.outputs]
+    rows = [
+        (
+            name,
+            str(node.width),
+            "signed" if node.signed else "unsigned",
+            str(node.lo),
+            str(node.hi),
+        )
+        for name, node in words
+    ]
+    show(
+        ("port", "bits", "sign", "least", "greatest"),
+        rows,
+        numeric=("bits", "least", "greatest"),
+    )
