@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+import needs
 import numpy as np
 import pytest
 import test_bundle
@@ -17,7 +18,7 @@ from miter import equal, reference
 from test_verilog import interface_of
 from tiny_block import BLOCK
 
-from firmware import binding, bundle, cpp, tables, verilog
+from firmware import binding, bundle, cpp, tables, tools, verilog, vhdl
 from firmware.build import Builder, rewrite
 from firmware.interpret import run
 from firmware.netlist import Netlist
@@ -26,7 +27,7 @@ from firmware.prove import Check, prove
 from firmware.tools import Tool
 from firmware.verify import verify
 
-ABSENT = Tool("verilator", missing="not asked for")
+ABSENT = Tool("none", missing="not asked for")
 WORDS = np.array([*itertools.product(range(-8, 8), range(8), range(8))], np.int64)
 
 
@@ -96,7 +97,13 @@ def in_cpp(netlist: Netlist) -> dict[str, str]:
     return {name: text.replace(wrong, right) for name, text in texts.items()}
 
 
+def in_vhdl(netlist: Netlist) -> dict[str, str]:
+    return vhdl.emit(netlist, pipeline(netlist, 500), interface_of(netlist))
+
+
 def failed(folder, *, netlist=NETLIST, rtl=None, emulator=None, **found) -> set[str]:
+    """The checks that fail; Icarus and GHDL are asked where a test says so."""
+    found = {"icarus": ABSENT, "ghdl": ABSENT} | found
     checks: dict[str, Check] = prove(
         netlist,
         rtl or in_verilog(NETLIST),
@@ -128,6 +135,27 @@ def test_the_right_block_fails_nothing_and_the_mutants_are_other_functions(tmp_p
 )
 def test_wrong_verilog_is_noticed(name, noticed, tmp_path):
     assert failed(tmp_path, rtl=in_verilog(MUTANTS[name])) == noticed
+
+
+@needs.icarus
+def test_icarus_notices_wrong_verilog_as_verilator_does(tmp_path):
+    wrong = in_verilog(MUTANTS["difference"])
+    assert failed(tmp_path, rtl=wrong, icarus=tools.icarus()) == {"verilog", "icarus"}
+
+
+@needs.ghdl
+@pytest.mark.parametrize(
+    ("name", "noticed"),
+    [
+        ("bit", {"vhdl", "tables"}),
+        ("ports", {"vhdl"}),
+        ("difference", {"vhdl"}),
+        ("constant", {"vhdl"}),
+    ],
+)
+def test_wrong_vhdl_is_noticed(name, noticed, tmp_path):
+    rtl = in_verilog(NETLIST) | in_vhdl(MUTANTS[name])
+    assert failed(tmp_path, rtl=rtl, verilator=ABSENT, ghdl=tools.ghdl()) == noticed
 
 
 @pytest.mark.parametrize(

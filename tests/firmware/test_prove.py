@@ -121,10 +121,10 @@ def test_the_part_is_of_all_words_and_has_the_last_ones():
     words = np.arange(100_000)[:, None]
     some, answers, told = proofs._part(tiny.NETLIST, words, 2 * words)
     assert np.array_equal(answers, 2 * some)
-    assert len(np.unique(some)) == len(some) == 20_000
-    assert np.array_equal(some[10_000:], words[90_000:])
-    assert np.diff(some[:10_000, 0]).max() <= 10
-    assert told == "20000 of 100000 events played"
+    assert len(np.unique(some)) == len(some) == 4_000
+    assert np.array_equal(some[2_000:], words[98_000:])
+    assert np.diff(some[:2_000, 0]).max() <= 50
+    assert told == "4000 of 100000 events played"
 
 
 def test_a_machine_without_icarus_and_ghdl_makes_complete_bundles(tmp_path):

@@ -304,7 +304,8 @@ def test_no_bits_are_no_edge(parameter):
         lambda a: a[jnp.array([0, 2])], (ready.filled, ready.address, ready.fraction)
     )
     kept = eqx.tree_at(lambda t: (t.filled, t.address, t.fraction), ready, gone)
-    assert np.array_equal(kept.luts(), ready.luts())
+    # A dozen numbers added in another order: a rounding of float32 each.
+    assert float(kept.luts()) == pytest.approx(float(ready.luts()), rel=12 * 2.0**-24)
 
 
 def test_the_order_of_the_inputs_does_not_matter():
