@@ -101,9 +101,17 @@ def in_vhdl(netlist: Netlist) -> dict[str, str]:
     return vhdl.emit(netlist, pipeline(netlist, 500), interface_of(netlist))
 
 
-def failed(folder, *, netlist=NETLIST, rtl=None, emulator=None, **found) -> set[str]:
+def failed(
+    folder,
+    *,
+    netlist=NETLIST,
+    rtl=None,
+    emulator=None,
+    verilator: Tool | None = None,
+    icarus: Tool = ABSENT,
+    ghdl: Tool = ABSENT,
+) -> set[str]:
     """The checks that fail; Icarus and GHDL are asked where a test says so."""
-    found = {"icarus": ABSENT, "ghdl": ABSENT} | found
     checks: dict[str, Check] = prove(
         netlist,
         rtl or in_verilog(NETLIST),
@@ -112,7 +120,9 @@ def failed(folder, *, netlist=NETLIST, rtl=None, emulator=None, **found) -> set[
         EXPECTED,
         cycles=SCHEDULE.cycles,
         folder=folder,
-        **found,
+        verilator=verilator,
+        icarus=icarus,
+        ghdl=ghdl,
     )
     return {name for name, check in checks.items() if check.status == "failed"}
 
