@@ -33,8 +33,8 @@ example:
   jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
   $ jetlut run jsc_hlf
   ...
-  bundle                 runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-7e8d838c/report.html
+  bundle                 runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-86ee9911/report.html
 """
 
 

@@ -9,7 +9,7 @@ from workflows.commands.show import CLOCK_MHZ
 
 EXAMPLE = """\
 example:
-  $ jetlut compile runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0 --out slow --clock-mhz 240
+  $ jetlut compile runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0 --out slow --clock-mhz 240
   result           jsc_hlf_v1_0_0
   ─────────────────────────────────────────────────────────────────────────
   latency          16.7 ns (4 cycles at 240 MHz)

@@ -17,21 +17,23 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6968
-  AUC                    g 0.9090  q 0.8902  t 0.9402  w 0.8973  z 0.8819
-  LUTs, FFs (estimate)   902, 464
+  accuracy               0.6981
+  AUC                    g 0.9109  q 0.8912  t 0.9415  w 0.8989  z 0.8858
+  LUTs, FFs (estimate)   997, 485
   latency                13.9 ns (5 cycles at 360 MHz)
-  proof: network         passed, 0 of 30067
-  proof: numpy           passed, 0 of 30067
-  proof: cpp             passed, 0 of 30067
-  proof: verilog         passed, 0 of 32808
-  proof: tables          passed, 0 of 8580
-  proof: latency         passed, 0 of 1, 5 cycles seen
-  training               20 s, 425,024 jets/s
-  bundle                 runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-7e8d838c/report.html
-  summary                runs/jsc_hlf-seed1-7e8d838c/summary.json
-  MLflow run             5ddebcbe4f104137a03ac9af36222789 (see it by: jetlut ui)
+  proof: network         passed, 0 of 30181
+  proof: numpy           passed, 0 of 30181
+  proof: cpp             passed, 0 of 30181
+  proof: verilog         passed, 0 of 32922
+  proof: icarus          passed, 0 of 4517, 1776 of 30181 events played
+  proof: vhdl            passed, 0 of 4517, 1776 of 30181 events played
+  proof: tables          passed, 0 of 13122
+  proof: latency         passed, 0 of 3, 5 cycles seen
+  training               8 s, 1,398,516 jets/s
+  bundle                 runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-86ee9911/report.html
+  summary                runs/jsc_hlf-seed1-86ee9911/summary.json
+  MLflow run             f04e1fa347a749f292ea05206430b6fd (see it by: jetlut ui)
 """
 
 

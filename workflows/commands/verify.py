@@ -5,18 +5,20 @@ from pathlib import Path
 
 EXAMPLE = """\
 example:
-  $ jetlut verify runs/jsc_hlf-seed1-7e8d838c/jsc_hlf_v1_0_0
+  $ jetlut verify runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0
   check     outcome   differences   remark
   ───────────────────────────────────────────────────────────────────
-  files     passed        0 of 17
+  files     passed        0 of 19
   ports     passed        0 of 21
-  network   passed     0 of 30067   recorded when the bundle was made
-  numpy     passed     0 of 30067
-  cpp       passed     0 of 30067
-  verilog   passed     0 of 32808
-  tables    passed      0 of 8580
-  latency   passed         0 of 1   5 cycles seen
+  network   passed     0 of 30181   recorded when the bundle was made
+  numpy     passed     0 of 30181
+  cpp       passed     0 of 30181
+  verilog   passed     0 of 32922
+  icarus    passed      0 of 4517   1776 of 30181 events played
+  vhdl      passed      0 of 4517   1776 of 30181 events played
+  tables    passed     0 of 13122
+  latency   passed         0 of 3   5 cycles seen
   accepted
 """
 
