@@ -12,7 +12,7 @@ Conventions
 
 from collections.abc import Sequence
 
-from firmware.delay import disjoint, low_zeros
+from firmware.delay import carry
 from firmware.netlist import Node
 
 LABEL = "estimate from the shape of each operation, before synthesis"
@@ -28,12 +28,8 @@ def luts(node: Node, args: Sequence[Node]) -> float:
     match node.op:
         case "input" | "const" | "shift" | "wrap":
             return 0.0
-        case "add":  # below the lowest bit that both have, one of them is the sum
-            if disjoint(*args):
-                return 0.0
-            return float(node.width - max(low_zeros(arg) for arg in args))
-        case "sub":
-            return float(node.width - low_zeros(args[1]))
+        case "add" | "sub":
+            return float(carry(node, args))
         case "sum":  # an operand less for each adder or counter; constants ride along
             terms = sum(arg.op != "const" for arg in args)
             alone = terms == 1 and len(args) > 1

@@ -4,7 +4,7 @@ Lowering and every pass write through a `Builder`, so that no other code has to 
 about intervals, about the order of the address of a table, or about dead nodes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -117,10 +117,7 @@ class Builder:
 
     def finish(self, outputs: Sequence[tuple[str, int]]) -> Netlist:
         """The netlist without its dead nodes and tables, in the order of writing."""
-        live = {index for _, index in outputs}
-        for i in range(len(self.nodes) - 1, -1, -1):
-            if i in live:
-                live.update(self.nodes[i].args)
+        live = set(needed(self.nodes, [index for _, index in outputs]))
         moved: dict[int, int] = {}
         tables: dict[int, int] = {}
         nodes: list[Node] = []
@@ -179,6 +176,18 @@ class Builder:
             made = Node(op, args, lo, hi, by, table, "", layer, bits, twos, test)
             self.nodes.append(made)
         return self._index[key]
+
+
+def needed(nodes: Sequence[Node], leaving: Iterable[int]) -> list[int]:
+    """The nodes that those of `leaving` depend on, themselves included, in order.
+
+    A value that never changes depends on none.
+    """
+    live = set(leaving)
+    for i in range(len(nodes) - 1, -1, -1):
+        if i in live and nodes[i].lo != nodes[i].hi:
+            live.update(nodes[i].args)
+    return sorted(live)
 
 
 def is_negative(nodes: Sequence[Node], index: int) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from firmware.build import Builder
-from firmware.delay import disjoint, low_zeros, plan_sum
+from firmware.delay import carry, plan_sum
 from firmware.netlist import INT64, Netlist
 from firmware.passes import fold
 from firmware.tree import plant_trees
@@ -247,8 +247,6 @@ def adder_bits(netlist: Netlist) -> int:
             return INT64  # no way at all
         if node.op == "sum":
             bits += plan_sum(node, args).luts
-        elif node.op == "sub":
-            bits += node.width - low_zeros(args[1])
-        elif node.op == "add" and not disjoint(*args):
-            bits += node.width - max(low_zeros(arg) for arg in args)
+        elif node.op in ("add", "sub"):
+            bits += carry(node, args)
     return bits

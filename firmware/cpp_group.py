@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from firmware.build import needed
 from firmware.netlist import Netlist, Node
 
 INLINE = 48
@@ -113,20 +114,19 @@ class _Writer:
         self.netlist, self.nodes = netlist, netlist.nodes
         leaving = {index for _, index in netlist.outputs}
         readers: Counter[int] = Counter()
-        live = set(leaving)
+        live = needed(self.nodes, leaving)
         self.addresses: set[int] = set()
-        for i in range(len(self.nodes) - 1, -1, -1):
+        for i in live:
             node = self.nodes[i]
-            if i not in live or _is_constant(node):
+            if _is_constant(node):
                 continue
-            live.update(node.args)
             readers.update(node.args)
             if node.op == "table":
                 self.addresses.update(node.args)
         self.arrays: set[int] = set()
         self.stored: list[int] = []
         length = [0] * len(self.nodes)
-        for i in sorted(live):
+        for i in live:
             node = self.nodes[i]
             length[i] = 1 + sum(length[a] for a in node.args)
             if _is_constant(node):

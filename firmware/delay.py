@@ -45,10 +45,8 @@ def delay_ns(node: Node, args: Sequence[Node]) -> float:
     match node.op:
         case "input" | "const" | "shift" | "wrap":
             return 0.0
-        case "add":
+        case "add" | "sub":
             return add_ns(node, args)
-        case "sub":  # it borrows from the lowest bit that is taken away
-            return ADD_NS + CARRY_NS * (node.width - low_zeros(args[1]))
         case "sum":
             plan = plan_sum(node, args)
             chain = ADD_NS + CARRY_NS * plan.carry[1] if plan.carry[1] else 0.0
@@ -80,10 +78,23 @@ def table_ns(address: int) -> float:
 
 
 def add_ns(node: Node, args: Sequence[Node]) -> float:
-    """An adder: its carry starts at the lowest bit that both operands have."""
-    if disjoint(*args):
+    """An adder or subtractor: nothing where it is wiring."""
+    if node.op == "add" and disjoint(*args):
         return 0.0
-    return ADD_NS + CARRY_NS * (node.width - max(low_zeros(arg) for arg in args))
+    return ADD_NS + CARRY_NS * carry(node, args)
+
+
+def carry(node: Node, args: Sequence[Node]) -> int:
+    """Bits of the carry chain of an `add` or a `sub`; 0 where it is wiring.
+
+    A sum starts at the lowest bit that both operands have; a difference borrows from
+    the lowest bit that is taken away.
+    """
+    if node.op == "sub":
+        return node.width - low_zeros(args[1])
+    if disjoint(*args):
+        return 0
+    return node.width - max(low_zeros(arg) for arg in args)
 
 
 def disjoint(a: Node, b: Node) -> bool:

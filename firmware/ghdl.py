@@ -4,15 +4,14 @@ The slowest of the simulators, so it sees fewer words; registers start unknown, 
 bit that stays so is seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from firmware import rows, rtl
 from firmware.netlist import Netlist
-from firmware.stimulus import Player, Stimulus, Trace
-from firmware.tools import Tool, call
+from firmware.tools import Tool, call, write_texts
 
 STANDARD = "--std=08"
 
@@ -59,7 +58,7 @@ end architecture;
 
 @final
 @dataclass(frozen=True)
-class Ghdl(Player):
+class Ghdl(rows.Replay):
     """A block that GHDL has analysed."""
 
     netlist: Netlist
@@ -89,26 +88,17 @@ class Ghdl(Player):
             ToolError: GHDL refuses the text.
         """
         top = f"{netlist.block}_replay"
-        pins, row, valid = rows.wiring(netlist, options, "({0} downto {1})")
-        bench = BENCH.format(
-            block=netlist.block,
-            top=row,
-            valid=valid,
-            pins=rows.instance(pins, "{0} => {1}", "    "),
-            files=(rows.STIMULUS, rows.TRACE),
-        )
+        span, pin = "({0} downto {1})", "{0} => {1}"
+        bench = rows.bench(BENCH, netlist, options, span=span, pin=pin)
         texts = {**texts, f"{top}.vhd": bench}
-        for name, text in texts.items():
-            (folder / name).write_text(text)
+        write_texts(folder, texts)
         call([*ghdl.command, "-a", STANDARD, *texts], folder)
         call([*ghdl.command, "-e", STANDARD, top], folder)
         return cls(netlist, folder, ghdl)
 
-    def play(self, stimulus: Stimulus, seed: int = 1) -> Trace:
-        """Plays a stimulus; all registers are unknown at power-up."""
-        rows.write(self.netlist, stimulus, self.folder)
+    def command(self) -> Sequence[str]:
+        """What runs the bench."""
         # Arithmetic on what is unknown yet is no news; the trace shows what stays so.
         quiet = "--ieee-asserts=disable"
         top = f"{self.netlist.block}_replay"
-        call([*self.ghdl.command, "-r", STANDARD, top, quiet], self.folder)
-        return rows.read(self.netlist, len(stimulus.valid), self.folder)
+        return [*self.ghdl.command, "-r", STANDARD, top, quiet]

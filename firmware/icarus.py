@@ -4,15 +4,14 @@ Icarus interprets events and knows unknown bits, where Verilator compiles clock 
 and draws them at random.  It is slow, so it sees fewer words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from firmware import rows, rtl
 from firmware.netlist import Netlist
-from firmware.stimulus import Player, Stimulus, Trace
-from firmware.tools import Tool, call
+from firmware.tools import Tool, call, write_texts
 
 BENCH = """\
 module {block}_replay;
@@ -44,7 +43,7 @@ endmodule
 
 @final
 @dataclass(frozen=True)
-class Icarus(Player):
+class Icarus(rows.Replay):
     """A block that Icarus has compiled."""
 
     netlist: Netlist
@@ -75,17 +74,10 @@ class Icarus(Player):
             ToolError: Icarus refuses the text.
         """
         block = netlist.block
-        pins, top, valid = rows.wiring(netlist, options, "[{0}:{1}]")
-        bench = BENCH.format(
-            block=block,
-            top=top,
-            valid=valid,
-            pins=rows.instance(pins, ".{0}({1})", "    "),
-            files=(rows.STIMULUS, rows.TRACE),
-        )
+        span, pin = "[{0}:{1}]", ".{0}({1})"
+        bench = rows.bench(BENCH, netlist, options, span=span, pin=pin)
         texts = {**texts, f"{block}_replay.v": bench}
-        for name, text in texts.items():
-            (folder / name).write_text(text)
+        write_texts(folder, texts)
         call(
             [
                 *(*icarus.command, "-g2001", "-o", "block.vvp", "-s"),
@@ -95,8 +87,6 @@ class Icarus(Player):
         )
         return cls(netlist, folder, icarus.root)
 
-    def play(self, stimulus: Stimulus, seed: int = 1) -> Trace:
-        """Plays a stimulus; all registers are unknown at power-up."""
-        rows.write(self.netlist, stimulus, self.folder)
-        call([self.vvp, "-n", "block.vvp"], self.folder)
-        return rows.read(self.netlist, len(stimulus.valid), self.folder)
+    def command(self) -> Sequence[str]:
+        """What runs the bench."""
+        return [self.vvp, "-n", "block.vvp"]

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer
 
+from firmware.build import needed
 from firmware.netlist import Netlist, Node
 from trigger.errors import UserError
 
@@ -69,7 +70,7 @@ def compile(netlist: Netlist, *, together: int = 1024) -> Emulator:
     Raises:
         UserError: A value needs more than 32 bits and JAX has not been told to use 64.
     """
-    live = _live(netlist)
+    live = needed(netlist.nodes, [index for _, index in netlist.outputs])
     dtype = _dtype(netlist, live)
     ports = [netlist.nodes[i] for i in netlist.inputs]
     least = np.array([port.lo for port in ports], np.int64)
@@ -122,15 +123,6 @@ def compile(netlist: Netlist, *, together: int = 1024) -> Emulator:
         return run(jnp.asarray(words))
 
     return checked
-
-
-def _live(netlist: Netlist) -> list[int]:
-    """The nodes that an output depends on, in order."""
-    live = {index for _, index in netlist.outputs}
-    for i in range(len(netlist.nodes) - 1, -1, -1):
-        if i in live and netlist.nodes[i].lo != netlist.nodes[i].hi:
-            live.update(netlist.nodes[i].args)
-    return sorted(live)
 
 
 def _dtype(netlist: Netlist, live: Sequence[int]) -> type[np.signedinteger]:

@@ -22,7 +22,7 @@ from firmware import area
 from firmware.build import users
 from firmware.delay import delay_ns
 from firmware.netlist import Netlist
-from firmware.pipeline import Schedule, held_bits, lifetimes
+from firmware.pipeline import Schedule
 
 PORTS = "ports"
 
@@ -76,15 +76,9 @@ def layer_names(netlist: Netlist) -> list[str]:
 def account(netlist: Netlist, schedule: Schedule) -> list[Layer]:
     """The layers, in the order in which they first compute; the ports stand first."""
     nodes, names = netlist.nodes, layer_names(netlist)
-    last = lifetimes(netlist, schedule.stage, schedule.cycles - 2)
-    held = held_bits(netlist)
-    registers = Counter({PORTS: schedule.cycles})
-    for i, node in enumerate(nodes):
-        registers[names[i]] += held[i] * (
-            last[i] - schedule.stage[i] + (node.op == "input")
-        )
-    for _, index in netlist.outputs:
-        registers[PORTS] += 0 if nodes[index].op == "const" else nodes[index].width
+    registers = Counter({PORTS: schedule.port_registers(netlist)})
+    for name, bits in zip(names, schedule.registers(netlist), strict=True):
+        registers[name] += bits
     delay = [delay_ns(node, [nodes[a] for a in node.args]) for node in nodes]
     path: list[float] = []
     for i, node in enumerate(nodes):

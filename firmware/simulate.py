@@ -21,7 +21,7 @@ import numpy as np
 from firmware import rtl
 from firmware.netlist import Netlist
 from firmware.stimulus import Player, Stimulus, Trace
-from firmware.tools import Tool, ToolError, call
+from firmware.tools import Tool, ToolError, call, write_texts
 
 FLAGS = (
     *("--cc", "-O3", "--no-timing", "--x-assign", "fast", "--x-initial", "unique"),
@@ -68,9 +68,8 @@ class Simulator(Player):
         if options.flat:
             top = f"{netlist.block}_words"
             texts[f"{top}.v"] = _one_port_per_word(netlist, options)
-        for name, text in texts.items():
-            (folder / name).write_text(text)
-        (folder / "harness.cpp").write_text(_harness(netlist, options))
+        harness = {"harness.cpp": _harness(netlist, options)}
+        write_texts(folder, texts | harness)
         root = Path(verilator.root)
         include = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-I."]
 

@@ -8,17 +8,13 @@ This is an estimate, never a measurement; `CALIBRATION` says how good.
 
 Conventions
 -----------
-- Yosys runs in a process of its own (`python -m firmware.synth`), since it prints where
-  it likes and a fault in it must not take the caller along.
 - Inverters count nothing: the next table absorbs them.
 - With the netlist at hand, every LUT and register is also counted in one of its layers,
   out of the same mapping of the whole block (`firmware.attribute`).
 """
 
-import importlib
 import json
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,7 +26,8 @@ from typing import Any, final
 from firmware.attribute import Lut, Net, attribute
 from firmware.netlist import Netlist
 from firmware.pack import PAIR_INPUTS, SITES, depth, paired
-from firmware.tools import Tool, call
+from firmware.tools import Tool, write_texts
+from firmware.yosys import run
 
 CALIBRATION = (
     "Estimate: Yosys area mapping with LUT pairs packed. On the two published designs "
@@ -115,13 +112,10 @@ def estimate(
     start = time.monotonic()
     with TemporaryDirectory(prefix="jetlut-synth-") as name:
         folder = Path(name)
-        for file, text in rtl.items():
-            (folder / file).write_text(text)
-        call(
-            [sys.executable, "-m", "firmware.synth", top, *sorted(rtl)],
-            folder,
-            PYTHONPATH=str(Path(__file__).resolve().parents[1]),
-        )
+        write_texts(folder, {**rtl, "area.abc": "strash\nif -a\n"})
+        passes = [f"read_verilog -sv ./{file}" for file in sorted(rtl)]
+        passes += [f"hierarchy -check -top {top}", *MAPPING, f"write_json {MAPPED}"]
+        run(passes, folder)
         mapped = json.loads((folder / MAPPED).read_text())["modules"][top]
         adders = (folder / ADDERS).read_text()
     report = count(mapped, netlist)
@@ -222,20 +216,3 @@ def carry_bits(adders: str) -> int:
     8
     """
     return sum(map(int, re.findall(r"parameter \\Y_WIDTH (\d+)", adders)))
-
-
-def main(top: str, files: Sequence[str]) -> None:
-    """Maps `files` of the current folder and leaves `MAPPED` and `ADDERS` there."""
-    # Loads the whole of Yosys, so only in this process; it has no type stubs.
-    libyosys = importlib.import_module("pyosys.libyosys")
-
-    Path("area.abc").write_text("strash\nif -a\n")
-    design = libyosys.Design()
-    passes = [f"read_verilog -sv ./{file}" for file in files]
-    passes += [f"hierarchy -check -top {top}", *MAPPING, f"write_json {MAPPED}"]
-    for step in passes:
-        libyosys.run_pass(step, design)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

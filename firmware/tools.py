@@ -20,7 +20,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -72,6 +72,12 @@ def call(command: Sequence[str], folder: Path, **environment: str) -> str:
             f"beside the same files: {shlex.join(command)}"
         )
     return done.stdout
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Writes texts by file name into an existing folder."""
+    for name, text in texts.items():
+        (folder / name).write_text(text)
 
 
 def compiler() -> Tool:

@@ -157,9 +157,13 @@ def _planted(
         return into.const(constant)
     low = min(leaf.up for leaf in leaves)  # common zeros stay out of the adders
     rest = constant % (1 << low)
+    bits = width(0, span)
+    ways = [leaves]
+    if wider := _with_more_room(leaves, constant - rest, bits):
+        ways.append(wider)
     trees = []
-    for grown in (leaves, _with_more_room(leaves, constant - rest, width(0, span))):
-        moved, left = _deal(grown, constant - rest, width(0, span))
+    for way in ways:
+        moved, left = _deal(way, constant - rest, bits)
         terms = [
             (
                 leaf.ready,
@@ -192,17 +196,20 @@ def _fitting(
 
 def _with_more_room(
     leaves: Sequence[_Leaf], constant: int, bits: int
-) -> Sequence[_Leaf]:
-    """The leaves, with a further bit for the one whose table then holds the rest."""
+) -> Sequence[_Leaf] | None:
+    """The leaves, with a further bit for the one whose table then holds the rest.
+
+    None if there is no such table, or no rest.
+    """
     if not _ones(leaves, constant, bits):
-        return leaves
+        return None
     for k, leaf in enumerate(leaves):
         if leaf.more:
             wider = replace(leaf, room=leaf.room + leaf.more)
             grown = [*leaves[:k], wider, *leaves[k + 1 :]]
             if not _ones(grown, constant, bits):
                 return grown
-    return leaves
+    return None
 
 
 def _ones(leaves: Sequence[_Leaf], constant: int, bits: int) -> int:

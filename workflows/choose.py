@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 from firmware import synth, verilog
+from firmware.assemble import Design
 from firmware.lower import lower
 from firmware.netlist import Netlist
 from firmware.pipeline import Schedule, pipeline
@@ -41,6 +42,18 @@ class Block:
     rtl: dict[str, str]
     area: synth.SynthReport
     options: Options = DEFAULT
+
+    @property
+    def design(self) -> Design:
+        """What a bundle is made of."""
+        return Design(
+            self.netlist,
+            self.schedule,
+            self.interface,
+            self.options,
+            self.rtl,
+            self.area,
+        )
 
     def fits(self, budget: Budget) -> bool:
         """Whether the counted LUTs and the latency are within the budget."""

@@ -10,19 +10,17 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import numpy as np
 from jaxtyping import Int64
 
-from firmware import binding, bundle, cpp, testbench, tools, vectors, vhdl
-from firmware.layers import timing_json
-from firmware.prove import Check, passed, prove
+from firmware import bundle, tools, vectors
+from firmware.assemble import assemble
+from firmware.prove import Check, passed
 from models.evaluate import raw_scores
 from models.plan import EpochLog, Goal, TrainResult
 from models.train import train
-from trigger import interface as interfaces
 from trigger.errors import UserError
 from workflows import content, figures, report, tracking
 from workflows.choose import Block, build, choose
@@ -107,43 +105,21 @@ def run(
                 seed=recipe.seed,
             )
             expected = _network_answers(block, words.words)
-            emulator = cpp.emit(block.netlist)
-            rtl = block.rtl | vhdl.emit(
-                block.netlist, block.schedule, block.interface, block.options
+            versions = installed()
+            contents = assemble(
+                block.design,
+                words,
+                expected,
+                network=lambda numpy: numpy,  # `expected` is the network's word
+                semver=recipe.version,
+                provenance=_provenance(recipe, data, record, versions),
             )
-            checks = _prove(block, rtl, emulator, words.words, expected)
+            checks = contents.checks
             for name, check in checks.items():
                 tell = reporter.note if check.status == "passed" else reporter.warn
                 tell(f"{name}: {check}")
 
             reporter.step("pack the bundle")
-            versions = installed()
-            contents = bundle.Contents(
-                netlist=block.netlist,
-                interface=interfaces.to_json(block.interface),
-                rtl=rtl,
-                emulator=emulator | binding.emit(block.netlist),
-                testbench=testbench.emit(
-                    block.netlist,
-                    block.schedule,
-                    block.interface,
-                    words.words,
-                    expected,
-                    block.options,
-                ),
-                vectors=words,
-                expected=expected,
-                reports={
-                    "synth.json": block.area.to_json(),
-                    "timing.json": timing_json(block.netlist, block.schedule),
-                },
-                checks=checks,
-                semver=recipe.version,
-                clock_mhz=recipe.budget.clock_mhz,
-                cycles=block.schedule.cycles,
-                options=block.options,
-                provenance=_provenance(recipe, data, record, versions),
-            )
             bundle.pack(contents, folder / recipe.block)
 
             reporter.step("judge the physics, record the run in MLflow")
@@ -298,28 +274,6 @@ def _network_answers(
 ) -> Int64[np.ndarray, "events classes"]:
     """What the trained network itself says, in JAX."""
     return raw_scores(block.candidate.network, words, block.frozen.out_lsb)
-
-
-def _prove(
-    block: Block,
-    rtl: Mapping[str, str],
-    emulator: Mapping[str, str],
-    words: Int64[np.ndarray, "events ports"],
-    expected: Int64[np.ndarray, "events classes"],
-) -> dict[str, Check]:
-    """All checks; `expected` is the network's word, so NumPy's check is its check."""
-    with TemporaryDirectory(prefix="jetlut-prove-") as folder:
-        checks = prove(
-            block.netlist,
-            rtl,
-            emulator,
-            words,
-            expected,
-            cycles=block.schedule.cycles,
-            folder=Path(folder),
-            options=block.options,
-        )
-    return {"network": checks["numpy"], **checks}
 
 
 def _mismatches(check: Check) -> int | None:

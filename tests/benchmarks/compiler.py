@@ -39,6 +39,7 @@ from firmware.lower import translate
 from firmware.netlist import Netlist, from_json, to_json
 from firmware.passes import optimise
 from firmware.pipeline import pipeline
+from firmware.recompile import plain_interface
 from firmware.simulate import Simulator
 from firmware.vectors import make
 from models.freeze import freeze
@@ -46,26 +47,9 @@ from models.frozen import FrozenPort
 from models.plan import Goal
 from models.settings import TrainConfig
 from models.train import train
-from trigger.interface import Interface
-from trigger.words import Word
 from workflows.recipes.jsc_hlf import SCHEMA
 
 CLOCK_MHZ = 360.0
-
-
-def plainly(netlist: Netlist) -> Interface:
-    """An interface that says no more than the netlist does."""
-    inputs, outputs = (
-        tuple(
-            Word(name, netlist.nodes[i].width, netlist.nodes[i].signed, 1.0, "", "")
-            for name, i in ports
-        )
-        for ports in (
-            [(netlist.nodes[i].name, i) for i in netlist.inputs],
-            netlist.outputs,
-        )
-    )
-    return Interface(netlist.block, inputs, outputs, tuple(w.name for w in outputs))
 
 
 def trained(data_folder: Path, epochs: int) -> list[Netlist]:
@@ -96,7 +80,7 @@ def ours(netlist: Netlist) -> dict[str, Any]:
     begin = time.perf_counter()
     flat = optimise(netlist)
     schedule = pipeline(flat, COMBINATIONAL_MHZ)
-    interface = plainly(flat)
+    interface = plain_interface(flat)
     rtl = verilog.emit(flat, schedule, interface)
     vhdl.emit(flat, schedule, interface)
     cpp.emit(flat)
@@ -144,7 +128,7 @@ def theirs(netlists: list[Netlist], python: str, folder: Path) -> dict[str, Any]
 def simulated(netlist: Netlist) -> float:
     """Seconds that Verilator takes to build a network and run 100,000 words."""
     cut = optimise(netlist, CLOCK_MHZ)
-    rtl = verilog.emit(cut, pipeline(cut, CLOCK_MHZ), plainly(cut))
+    rtl = verilog.emit(cut, pipeline(cut, CLOCK_MHZ), plain_interface(cut))
     nothing = np.zeros((0, len(cut.inputs)), np.int64)
     words = make(cut, nothing, random=100_000, seed=1).words[:100_000]
     begin = time.perf_counter()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trigger.errors import UserError
-from workflows.commands.show import CLOCK_MHZ
+from workflows.commands.show import add_source, clock_of
 
 EXAMPLE = """\
 example:
@@ -34,21 +34,13 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "source", type=Path, help="a netlist.json, or a bundle's folder"
-    )
+    add_source(parser)
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="DIR",
         help="the new bundle; an older bundle there is replaced, nothing else is",
-    )
-    parser.add_argument(
-        "--clock-mhz",
-        type=float,
-        metavar="F",
-        help=f"clock of the pipeline (default: the bundle's, or {CLOCK_MHZ:g})",
     )
     parser.add_argument(
         "--max-cycles", type=int, metavar="N", help="refuse if it takes more cycles"
@@ -93,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
 
     bundle.check_target(args.out)
     source = sources.read(args.source)
-    clock = source.clock_mhz or CLOCK_MHZ if args.clock_mhz is None else args.clock_mhz
     old = source.bundle.options if source.bundle else Options()
     new = {
         "clock_enable": args.clock_enable,
@@ -103,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     contents = recompile(
         source,
         Request(
-            clock_mhz=clock,
+            clock_mhz=clock_of(source, args.clock_mhz),
             max_cycles=args.max_cycles,
             pad_to=args.pad_latency_to,
             block=args.id,

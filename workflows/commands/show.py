@@ -37,6 +37,15 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_source(parser)
+    parser.add_argument(
+        "--nodes", action="store_true", help="print the netlist itself, a node a line"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The netlist that a command is about, and its clock."""
     parser.add_argument(
         "source", type=Path, help="a netlist.json, or a bundle's folder"
     )
@@ -46,10 +55,11 @@ def add_parser(commands) -> None:
         metavar="F",
         help=f"clock of the pipeline (default: the bundle's, or {CLOCK_MHZ:g})",
     )
-    parser.add_argument(
-        "--nodes", action="store_true", help="print the netlist itself, a node a line"
-    )
-    parser.set_defaults(run=run)
+
+
+def clock_of(source: Any, asked: float | None) -> float:
+    """The clock that was asked for, else the bundle's, else that of a netlist alone."""
+    return source.clock_mhz or CLOCK_MHZ if asked is None else asked
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,8 +75,7 @@ def run(args: argparse.Namespace) -> int:
         for line in listing(source.netlist):
             print(line)
     else:
-        told = source.clock_mhz or CLOCK_MHZ
-        _account(source, told if args.clock_mhz is None else args.clock_mhz)
+        _account(source, clock_of(source, args.clock_mhz))
     return 0
 
 
