@@ -14,8 +14,8 @@ entries, so that an edge feels the price of a bit before it loses it.
 Where the numbers come from
 ---------------------------
 Fitted to the packed LUT6 counts (`firmware.synth`) of 59 trained networks of one and two
-hidden layers, 102 to 5,818 LUTs, at 360 MHz: 4 % r.m.s., 10 % at most;
-`tests/benchmarks/area_model.py` measures it on networks that were not fitted.  What it
+hidden layers, 102 to 5,818 LUTs, at 360 MHz: 4 % r.m.s., 10 % at most.  On networks that
+were not fitted `tests/benchmarks/area_model.py` finds 9 % r.m.s. and up to 15 %.  What it
 does not know is where the registers go: the same network takes up to 15 % less at
 200 MHz, since Yosys merges what shares a cycle.
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from firmware import tools
+from firmware.lower import lower
 from firmware.pipeline import pipeline
 from models import evaluate, latency
 from models.plan import Goal
@@ -74,7 +75,8 @@ def main() -> None:
             out = evaluate.ready(network)(latency.at_ports((len(data.ports),), clock))
             predicted = int(latency.cycles(out))
             try:
-                made = pipeline(block.netlist, clock).cycles
+                cut = lower(block.frozen, block.netlist.block, clock_mhz=clock)
+                made = pipeline(cut, clock).cycles
             except UserError:  # a single operation is too slow
                 continue
             off[clock].append(predicted - made)
