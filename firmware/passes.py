@@ -217,7 +217,8 @@ def trim(netlist: Netlist) -> Netlist:
             if carry == sum(hi for _, hi in carries) >> drop:
                 kept = [_high_part(into, term, drop) for term in terms]
                 kept.append(into.const(carry))
-                return into.shift(into.sum(kept, node.layer), node.by + drop)
+                total = into.sum(kept, into.nodes[args[0]].layer)  # not its reader's
+                return into.shift(total, node.by + drop, node.layer)
         return None
 
     return rewrite(netlist, rule)

