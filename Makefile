@@ -55,9 +55,10 @@ format: $(READY)  ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 # The constraint: graphene, which mlflow needs, caps python-dateutil in its newer
-# releases only, so the resolver would otherwise trade it for an older one.
+# releases only, so the resolver would otherwise trade it for an older one.  And
+# pythia8mc 8.318 came without wheels: it takes half an hour to compile.
 lock: $(READY)  ## pin the newest packages that fit pyproject.toml, with hashes
-	@echo 'python-dateutil<3' >$(TMPDIR)/constraints.txt
+	@printf 'python-dateutil<3\npythia8mc<8.318\n' >$(TMPDIR)/constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest \
 	    --python-version 3.11 --group dev --constraints $(TMPDIR)/constraints.txt \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \

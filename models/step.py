@@ -82,6 +82,32 @@ def accuracy(score: Array, label: Array) -> Array:
     return jnp.mean(jnp.argmax(score, axis=-1) == label)
 
 
+def binary_cross_entropy(score: Array, label: Array) -> Array:
+    """Mean cross entropy of the only output as the log-odds of label 1 against 0."""
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(score[:, 0], label))
+
+
+def signal_efficiency(background: float) -> Loss:
+    """A metric: the share of signal that a cut on the only output keeps.
+
+    The cut is the loosest at which at most the share `background` of label 0 passes,
+    and passing is to reach it: scores that are equal pass together.
+
+    Args:
+        background: Share of label 0 that may pass.
+    """
+
+    def metric(score: Array, label: Array) -> Array:
+        score, other = score[:, 0], label == 0
+        least = jnp.sort(jnp.where(other, score, -jnp.inf))
+        passing = len(score) - jnp.searchsorted(least, score, side="left")
+        kept = (label == 1) & (passing <= background * jnp.sum(other))
+        return jnp.sum(kept) / jnp.maximum(jnp.sum(label == 1), 1)
+
+    metric.__qualname__ = f"signal_efficiency({background})"
+    return metric
+
+
 def squared_error(score: Array, label: Array) -> Array:
     """Mean squared error of the only output, for regressions."""
     return jnp.mean((score[:, 0] - label) ** 2)

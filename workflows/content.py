@@ -8,7 +8,8 @@ from models.plan import TrainResult
 from trigger.words import Word
 from workflows.choose import Block
 from workflows.dataset import Dataset
-from workflows.recipe import Recipe, settings
+from workflows.override import settings
+from workflows.recipe import Recipe
 from workflows.report import Content, Table, Tile
 from workflows.scores import Quality
 from workflows.summary import Summary

@@ -36,8 +36,9 @@ from workflows import figures, tracking
 from workflows.choose import Block, build
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
+from workflows.override import settings
 from workflows.progress import Reporter
-from workflows.recipe import Recipe, settings
+from workflows.recipe import Recipe
 from workflows.versions import installed
 
 SCHEMA_VERSION = 1

@@ -26,8 +26,9 @@ from workflows import content, figures, report, tracking
 from workflows.choose import Block, build, choose
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, REPORT, SUMMARY, results
+from workflows.override import settings
 from workflows.progress import Reporter
-from workflows.recipe import Recipe, settings
+from workflows.recipe import Recipe
 from workflows.scores import judge
 from workflows.summary import Mismatches, Summary, to_json
 from workflows.versions import installed

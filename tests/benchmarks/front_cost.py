@@ -28,7 +28,8 @@ from models.settings import TrainConfig
 from models.train import train_many
 from workflows.commands.front import Sweep
 from workflows.dataset import prepare
-from workflows.recipe import Recipe, override
+from workflows.override import override
+from workflows.recipe import Recipe
 from workflows.recipes import load
 
 

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_networks import compiled_once, random_network, same_bytes
 
 from models import step
@@ -210,3 +212,27 @@ def test_losses_and_metrics_are_their_formulas():
     wanted = jnp.array([1.0, 0.0, 0.5])
     assert float(step.squared_error(score, wanted)) == pytest.approx((1 + 4 + 0) / 3)
     assert float(step.closeness(score, wanted)) == pytest.approx(-np.sqrt(5 / 3))
+    odds = 1 / (1 + np.exp(-np.asarray(score[:, 0])))
+    expected = -np.mean(np.log(np.where(np.asarray(label) == 1, odds, 1 - odds)))
+    assert float(step.binary_cross_entropy(score, label)) == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+@given(
+    st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=2, max_size=40),
+    st.floats(0, 1),
+)
+def test_signal_efficiency_is_that_of_the_loosest_cut_that_is_allowed(events, share):
+    score = np.array([float(value) for value, _ in events])
+    label = np.array([int(signal) for _, signal in events])
+    kept = [0.0]
+    for cut in [*np.unique(score), np.inf]:
+        passed = score >= cut
+        allowed = np.float32(share) * np.float32((label == 0).sum())
+        if (passed & (label == 0)).sum() <= allowed:
+            kept.append((passed & (label == 1)).sum() / max((label == 1).sum(), 1))
+    metric = step.signal_efficiency(share)
+    found = float(metric(jnp.asarray(score)[:, None], jnp.asarray(label)))
+    assert found == pytest.approx(max(kept), rel=1e-6)
+    assert metric.__qualname__ == f"signal_efficiency({share})"

@@ -19,7 +19,7 @@ from workflows.cli import main
 from workflows.commands.front import Sweep
 from workflows.dataset import prepare
 from workflows.front import Outcome, spread, undominated
-from workflows.recipe import override
+from workflows.override import override
 from workflows.recipes import load
 
 SWEEP = ["--prices", "2", "--lowest", "1e-5", "--highest", "1e-2", "--seeds", "1,2"]

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from trigger.errors import UserError
-from workflows.recipe import override, settings
+from workflows.override import override, settings
 from workflows.recipes import MODULES, load
 
 

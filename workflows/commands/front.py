@@ -181,8 +181,9 @@ def run(args: argparse.Namespace) -> int:
     """Trains the front and prints it; 1 if a netlist differs from its network."""
     from rich.console import Console
 
+    from workflows.override import override
     from workflows.progress import terminal
-    from workflows.recipe import override, with_files
+    from workflows.recipe import with_files
     from workflows.recipes import load
 
     recipe = with_files(

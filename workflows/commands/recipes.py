@@ -27,7 +27,7 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line a recipe, or one line a setting of a single recipe."""
-    from workflows.recipe import settings
+    from workflows.override import settings
     from workflows.recipes import MODULES, load
 
     if args.recipe:

@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints where everything is; 1 if a proof failed."""
     from rich.console import Console
 
+    from workflows.override import override
     from workflows.progress import terminal
-    from workflows.recipe import override, with_files
+    from workflows.recipe import with_files
     from workflows.recipes import load
 
     recipe = with_files(
