@@ -45,6 +45,7 @@ class LUTDense(Layer):
     reading: Reading
     most_address: int = eqx.field(static=True)
     reach: float | None = eqx.field(static=True)
+    places: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class LUTDense(Layer):
         address: float | None = None,
         fraction: float = 4.0,
         gain: float = 1.0,
+        places: int = 1,
         key: PRNGKeyArray,
     ):
         """Draws edge functions that are smooth and of order one.
@@ -77,6 +79,8 @@ class LUTDense(Layer):
             address: Starting address width, in bits; the cap if not given.
             fraction: Starting fractional bits of the entries.
             gain: Scale of the edge functions at the start.
+            places: Positions of an example that the tables are built for: they train
+                once and are paid for at each.
             key: Source of the starting values.
 
         Raises:
@@ -85,8 +89,10 @@ class LUTDense(Layer):
         """
         n_in, most = reading.grid.fine.shape[0], reading.grid.most_bits
         address = float(most) if address is None else address
-        if n_out < 1:
-            raise UserError(f"a layer has at least 1 output, got {n_out}")
+        if n_out < 1 or places < 1:
+            raise UserError(
+                f"a layer has at least 1 output and 1 place, got {n_out} and {places}"
+            )
         if not 0 <= address <= most:
             raise UserError(
                 f"an edge starts with 0..{most} address bits, got {address}"
@@ -115,6 +121,7 @@ class LUTDense(Layer):
         self.reading = reading
         self.most_address = most
         self.reach = reach
+        self.places = places
 
     def evaluated(self) -> Tables:
         """Evaluates every edge on every code of its input."""
@@ -128,7 +135,10 @@ class LUTDense(Layer):
         filled = forms.fill(self.edges, address, fraction, norm, grid)
         seen = None if self.occupancy is None else self.occupancy.value
         finer = LN2 * (address - jax.lax.stop_gradient(address))
-        return Tables(filled, address, fraction, finer, seen, self.reading, self.reach)
+        return Tables(
+            *(filled, address, fraction, finer, seen),
+            *(self.reading, self.reach, self.places),
+        )
 
     def _weight(self) -> Float[Array, "n_in codes"]:
         """Shares of the events at the codes, known or observed."""

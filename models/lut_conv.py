@@ -5,11 +5,11 @@ example per clock cycle.  Codes are made once per element of the example and the
 into patches; what is padded has the code of the value 0.
 """
 
+import math
 from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from models.latency import Arrivals
@@ -50,11 +50,11 @@ class EvaluatedLUTConv(Evaluated):
 
     def luts(self) -> Float[Array, ""]:
         """LUT6 of all positions."""
-        return self.tables.luts() * float(np.prod(self.cut.space))
+        return self.tables.luts()
 
     def ebops(self) -> Float[Array, ""]:
         """Effective bit operations of all positions."""
-        return self.tables.ebops() * float(np.prod(self.cut.space))
+        return self.tables.ebops()
 
 
 @final
@@ -92,7 +92,10 @@ class LUTConv1D(Layer):
             UserError: Shapes do not fit, or the layer would read port words.
         """
         self.cut = patches(in_shape, (kernel,), stride, padding)
-        self.dense = LUTDense(_of_patch(reading, self.cut), filters, key=key, **options)
+        places = math.prod(self.cut.space)
+        self.dense = LUTDense(
+            *(_of_patch(reading, self.cut), filters), places=places, key=key, **options
+        )
 
     def evaluated(self) -> EvaluatedLUTConv:
         """See `LUTDense.evaluated`."""
@@ -134,7 +137,10 @@ class LUTConv2D(Layer):
             UserError: Shapes do not fit, or the layer would read port words.
         """
         self.cut = patches(in_shape, kernel, stride, padding)
-        self.dense = LUTDense(_of_patch(reading, self.cut), filters, key=key, **options)
+        places = math.prod(self.cut.space)
+        self.dense = LUTDense(
+            *(_of_patch(reading, self.cut), filters), places=places, key=key, **options
+        )
 
     def evaluated(self) -> EvaluatedLUTConv:
         """See `LUTDense.evaluated`."""

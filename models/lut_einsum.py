@@ -59,11 +59,11 @@ class EvaluatedLUTEinsum(Evaluated):
 
     def luts(self) -> Float[Array, ""]:
         """LUT6 of all positions."""
-        return self._positions() * jnp.sum(self._of_each(lambda tables: tables.luts()))
+        return jnp.sum(self._of_each(lambda tables: tables.luts()))
 
     def ebops(self) -> Float[Array, ""]:
         """Effective bit operations of all positions."""
-        return self._positions() * jnp.sum(self._of_each(lambda tables: tables.ebops()))
+        return jnp.sum(self._of_each(lambda tables: tables.ebops()))
 
     def _sums(self, x: Any) -> Any:
         """From `(shared, positions, n_in)` to `(shared, positions, n_out)`."""
@@ -77,9 +77,6 @@ class EvaluatedLUTEinsum(Evaluated):
 
     def _of_each(self, what: Any) -> Any:
         return eqx.filter_vmap(what, in_axes=(_stacked(self.stack),))(self.stack)
-
-    def _positions(self) -> float:
-        return float(self.plan.size(self.plan.positions))
 
 
 @final
@@ -123,9 +120,10 @@ class LUTEinsum(Layer):
                 f"inputs at a time, its reading was made for {n_in}"
             )
         n_out, many = plan.size(plan.outputs), plan.size(plan.shared)
+        places = plan.size(plan.positions)
 
         def one(key: PRNGKeyArray) -> LUTDense:
-            return LUTDense(reading, n_out, key=key, **options)
+            return LUTDense(reading, n_out, places=places, key=key, **options)
 
         stack = eqx.filter_vmap(one)(jr.split(key, many))
         self.stack = eqx.tree_at(lambda layer: layer.reading, stack, reading)

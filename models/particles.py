@@ -157,8 +157,8 @@ class ParticleNetwork(eqx.Module):
         table = {"fraction": HIDDEN_FRACTION, "reach": reach, **options}
         table |= {"batch_norm": False}
         self.shape = (particles, reading.grid.fine.shape[0])
-        self.embed = LUTDense(reading, units, key=k1, **table)
-        self.each = LUTDense(inner, units, key=k2, **table)
+        self.embed = LUTDense(reading, units, places=particles, key=k1, **table)
+        self.each = LUTDense(inner, units, places=particles, key=k2, **table)
         self.message = LUTDense(inner, units, key=k3, **table)
         wide = (particles, units)
         self.mean = mean(wide, 0, keepdims=True, iq=truncating((1, units), reach=reach))
@@ -258,7 +258,10 @@ def deep_sets(
     if layers == "lut":
         reading = particle_words(code, bits, signed, particles, most_address)
         tables, _ = lut_layers(
-            reading, per_particle, most_address, reach, key=k1, **options
+            *(reading, per_particle, most_address, reach),
+            places=particles,
+            key=k1,
+            **options,
         )
         each: tuple[Any, ...] = (Shaped((particles, features)), *tables)
         iq = truncating((1, last), reach=reach)
@@ -338,15 +341,15 @@ def mlp_mixer(
     table = {"fraction": HIDDEN_FRACTION, "reach": reach, **options}
     layers: list[Any] = [
         Shaped((particles, features)),
-        LUTDense(reading, units, key=first, **table),
+        LUTDense(reading, units, places=particles, key=first, **table),
     ]
     across = values(particles, most_address, reach=reach)
     # A value and what is added to it reach twice as far.
     joined = values(units, most_address, reach=2 * reach)
     layers += [
         MixerBlock(
-            tokens=LUTDense(across, particles, key=k1, **table),
-            channels=LUTDense(joined, units, key=k2, **table),
+            tokens=LUTDense(across, particles, places=units, key=k1, **table),
+            channels=LUTDense(joined, units, places=particles, key=k2, **table),
             join=Add((particles, units), input_bits=MERGED_BITS),
             turn=Permute((1, 0)),
         )

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import jax
 import numpy as np
-from jaxtyping import Integer, Real
+from jaxtyping import Float, Integer, Real
 
 from models.settings import TrainConfig
 from trigger.errors import UserError
@@ -19,7 +19,11 @@ from trigger.errors import UserError
 @final
 @dataclass(frozen=True)
 class TrainData:
-    """Port words and labels; raw integers as the links carry them."""
+    """Port words and labels; raw integers as the links carry them.
+
+    With weights an event is taken in each epoch as often as its weight says on average,
+    one standing for once; validation counts every event once.
+    """
 
     words_train: Integer[np.ndarray, "train ports"]
     labels_train: Real[np.ndarray, " train"]
@@ -28,6 +32,7 @@ class TrainData:
     bits: tuple[int, ...]
     signed: tuple[bool, ...]
     classes: int
+    weights_train: Float[np.ndarray, " train"] | None = None
 
 
 @final
@@ -163,6 +168,18 @@ def check(config: TrainConfig, data: TrainData, plans: Sequence[Plan]) -> None:
     if not len(data.words_val):
         raise UserError(
             "the validation split is empty; it decides which network is kept"
+        )
+    weights = data.weights_train
+    if weights is not None and not (
+        len(weights) == len(data.words_train)
+        and np.all(np.isfinite(weights))
+        and np.all(weights >= 0)
+        and np.any(weights > 0)
+    ):
+        raise UserError(
+            "the weights of the training jets are one for each, not negative and not "
+            f"all 0; there are {len(weights)} from {np.min(weights)} to "
+            f"{np.max(weights)} for {len(data.words_train)} jets"
         )
     for name in (
         *("edge_hidden", "most_address", "learning_rate", "price", "reach"),

@@ -303,18 +303,33 @@ def epoch_program(
 
 
 def shuffled(
-    seed: tuple[int, ...], events: int, batch: int
+    seed: tuple[int, ...],
+    events: int,
+    batch: int,
+    weights: Float[np.ndarray, " events"] | None = None,
 ) -> Int[np.ndarray, "steps batch"]:
-    """The rows of every step of an epoch, all different; those left over wait.
+    """The rows of every step of an epoch; those left over wait.
 
     NumPy shuffles a hundred times faster than a sort of random numbers on a device.
+    Weights act by how often an event comes and not on the loss, so that any loss can be
+    weighted and no event has a step of its own size: `w` times, rounded up or down by
+    systematic resampling (Kitagawa, J. Comput. Graph. Stat. 5 (1996) 1, appendix).
 
     Args:
         seed: Decides the order, and nothing else does.
-        events: Of which each is taken at most once.
+        events: Of which each is taken at most once, where there are no weights.
         batch: Per step.
+        weights: Not negative; their mean stands for once.
     """
-    order = np.random.default_rng(seed).permutation(events).astype(np.int32)
+    random = np.random.default_rng(seed)
+    order = np.arange(events)
+    if weights is not None:
+        edges = np.cumsum(weights, dtype=np.float64)
+        points = (order + random.random()) * (edges[-1] / events)
+        # The last point may round up to the very end, which belongs to no event.
+        last = int(np.flatnonzero(weights)[-1])
+        order = np.minimum(np.searchsorted(edges, points, side="right"), last)
+    order = random.permutation(order).astype(np.int32)
     steps = events // batch
     return order[: steps * batch].reshape(steps, batch)
 

@@ -39,6 +39,8 @@ class Tables(Evaluated):
     reading: Reading
     reach: float | None = eqx.field(static=True)
     """Sums saturate at `-reach..reach`; none if they leave as they are."""
+    places: int = eqx.field(static=True, default=1)
+    """Positions of an example, each of which has tables of its own in the firmware."""
 
     def __call__(self, x: Any) -> Any:
         """Sums of one example; axes before `n_in` are positions that share the tables.
@@ -93,15 +95,15 @@ class Tables(Evaluated):
         return (self.filled.hard > 0).astype(jnp.float32)
 
     def luts(self) -> Float[Array, ""]:
-        """LUT6 of tables, adders and saturations."""
-        return cost.tables_luts(
+        """LUT6 of tables, adders and saturations at all places."""
+        return self.places * cost.tables_luts(
             self.filled.soft, self.filled.hard, self.address, self.fraction
         )
 
     def ebops(self) -> Float[Array, ""]:
         """EBOPs of the reference: sign bits counted, as its tables have them."""
         bits = cost.entry_bits(self.filled.soft, self.filled.hard, self.fraction)
-        return jnp.sum(cost.lut_ebops(self.address, bits))
+        return self.places * jnp.sum(cost.lut_ebops(self.address, bits))
 
     def _on_arrivals(self, x: latency.Arrivals) -> latency.Arrivals:
         bits = cost.entry_bits(self.filled.soft, self.filled.hard, self.fraction)

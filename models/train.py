@@ -168,7 +168,10 @@ def train_many(
         members = plans if epoch >= branch else trunk
         now = _prices(config, members, run, epoch, branch, lowest)
         order = step.shuffled(
-            (plans[0].seed + 1, epoch), len(data.words_train), config.batch
+            (plans[0].seed + 1, epoch),
+            len(data.words_train),
+            config.batch,
+            data.weights_train,
         )
         state, means = program(epoch >= shapes.switch, run.late)(state, order, now)
         means = jax.tree.map(np.asarray, means)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from materialised import assert_close, in_float64, quickly
 
 from models import native
-from models.architectures import Chain
+from models.architectures import Chain, Shaped
+from models.combine import Flatten
 from models.edges import Direct
 from models.frozen import FrozenPort, run
 from models.layer import evaluate, within_caps
@@ -266,6 +267,25 @@ def test_the_frozen_layers_answer_every_word_as_the_trained_ones_do(
     assert np.array_equal(got, answers(ready, jnp.asarray(EVERY_WORD, jnp.int32)))
 
 
+def test_every_table_that_places_have_is_built_and_paid_for():
+    def layer(places):
+        reading = words(random_words(BATCH, 1) - LOWEST, BITS, SIGNED, 5)
+        return LUTDense(reading, 4, hidden=3, places=places, key=jr.key(1)).evaluated()
+
+    one, four = layer(1), layer(4)
+    flat = Chain((Shaped((4, 3)), four, Flatten()))
+    names = tuple(f"y{k}" for k in range(16))
+    ports = tuple(
+        FrozenPort(f"{port.name}_{place}", port.bits, port.signed)
+        for place in range(4)
+        for port in PORTS
+    )
+    program = trace(flat, ports, names)
+    assert sum(op.kind == "table" for op in program.ops) == 4 * int(one.live().sum())
+    assert four.luts() == 4 * one.luts()
+    assert four.ebops() == 4 * one.ebops()
+
+
 answers = quickly(lambda ready, x: jax.vmap(ready)(x))
 
 
@@ -371,7 +391,8 @@ def test_widths_come_back_from_beyond_their_caps():
 def test_what_cannot_be_built_is_refused():
     reading, key = values(3, 4), jr.key(0)
     for options, message in (
-        ({"n_out": 0}, "at least 1 output, got 0"),
+        ({"n_out": 0}, "at least 1 output and 1 place, got 0 and 1"),
+        ({"places": 0}, "at least 1 output and 1 place, got 2 and 0"),
         ({"address": 5.0}, r"starts with 0\.\.4 address bits, got 5"),
         ({"reach": 3.0}, "reach must be a power of two, got 3"),
         ({"tables": "learned"}, "'perceptron' or 'direct', got 'learned'"),

@@ -8,6 +8,7 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from small_networks import compiled_once, random_network, same_bytes
 
 from models import step
@@ -94,6 +95,26 @@ def test_an_epoch_takes_every_event_at_most_once_in_an_order_of_its_own(events, 
     assert rows.max() < events
     assert np.array_equal(rows, step.shuffled((1, 0), events, batch))
     assert not np.array_equal(rows, step.shuffled((1, 1), events, batch))
+
+
+@given(
+    hnp.arrays(np.float64, 7, elements=st.floats(0, 4)).filter(lambda w: w.sum() > 0.1),
+    st.integers(0, 2**32),
+)
+def test_a_weight_is_how_often_an_event_comes(weights, seed):
+    drawn = step.shuffled((seed,), 7, 7, weights)
+    times = np.bincount(drawn.ravel(), minlength=7)
+    wanted = weights * 7 / weights.sum()
+    # Once a count of 1 is lost or won to the rounding of the cumulated weights.
+    slack = 1e-9
+    assert np.all(times >= np.floor(wanted - slack))
+    assert np.all(times <= np.ceil(wanted + slack))
+    assert not times[weights == 0].any()
+
+
+def test_with_equal_weights_every_event_comes_once():
+    rows = step.shuffled((1, 0), 12, 4, np.full(12, 0.25))
+    assert np.array_equal(np.sort(rows.ravel()), np.arange(12))
 
 
 def test_an_epoch_is_the_steps_of_each_network_written_out(case):

@@ -18,7 +18,7 @@ from small_networks import (
 
 from models import step
 from models.architectures import Chain
-from models.evaluate import measure, raw_scores
+from models.evaluate import measure, raw_scores, scores
 from models.freeze import freeze
 from models.frozen import run
 from models.plan import Goal, Plan
@@ -288,3 +288,26 @@ def test_an_empty_validation_split_is_refused():
     )
     with pytest.raises(UserError, match="validation split is empty"):
         train(SMALL, empty, goal=GOAL, seed=1)
+
+
+@pytest.mark.parametrize(
+    "weights", [np.zeros(300), np.full(300, -1.0), np.full(300, np.nan)]
+)
+def test_weights_that_are_none_are_refused(weights):
+    data = dataclasses.replace(easy_data(), weights_train=weights)
+    with pytest.raises(
+        UserError, match="weights of the training jets are one for each"
+    ):
+        train(SMALL, data, goal=GOAL, seed=1)
+
+
+def test_what_weighs_nothing_is_not_learned():
+    data = easy_data()
+    weights = (data.labels_train != 1).astype(float)
+    blind = train(
+        SMALL, dataclasses.replace(data, weights_train=weights), goal=GOAL, seed=1
+    )
+    network = blind.front[-1].network
+    found = np.argmax(scores(network, jnp.asarray(data.words_val)), axis=1)
+    assert not np.any(found == 1)
+    assert np.any(found == 0)
