@@ -55,6 +55,7 @@ def assemble(
     network: Callable[[Check], Check],
     semver: str,
     provenance: Mapping[str, Any],
+    reports: Mapping[str, str] | None = None,
 ) -> Contents:
     """Writes what is not written yet, and proves all of it.
 
@@ -65,6 +66,7 @@ def assemble(
         network: The check of the trained network, from that of NumPy on `expected`.
         semver: Version of the block.
         provenance: Further entries of the manifest.
+        reports: Further texts for the folder of reports, by file name.
     """
     netlist, schedule = design.netlist, design.schedule
     interface, options = design.interface, design.options
@@ -81,9 +83,9 @@ def assemble(
             folder=Path(folder),
             options=options,
         )
-    reports = {"timing.json": timing_json(netlist, schedule)}
+    written = {**(reports or {}), "timing.json": timing_json(netlist, schedule)}
     if design.area:
-        reports["synth.json"] = design.area.to_json()
+        written["synth.json"] = design.area.to_json()
     return Contents(
         netlist=netlist,
         interface=to_json(interface),
@@ -94,7 +96,7 @@ def assemble(
         ),
         vectors=tried,
         expected=expected,
-        reports=reports,
+        reports=written,
         checks={"network": network(checks["numpy"]), **checks},
         semver=semver,
         clock_mhz=schedule.clock_mhz,

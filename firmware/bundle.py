@@ -24,7 +24,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
@@ -38,6 +38,8 @@ from firmware.prove import Check, passed
 from firmware.rtl import DEFAULT, Options
 from trigger.errors import UserError
 from trigger.folders import mend, replace
+from trigger.interface import Interface, from_json
+from trigger.links import layouts
 
 FORMAT = "jetlut-bundle"
 VERSION = 1
@@ -222,10 +224,12 @@ def _readme(contents: Contents) -> str:
     return f"""\
 # {block}
 
-A firmware block of {len(netlist.inputs)} input words and {len(netlist.outputs)} output
-words, one event per clock. Answers come {contents.cycles} clocks after their event,
-which is {latency:.2f} ns at {contents.clock_mhz:g} MHz. The ports, their units and their
-order stand in `io.json`.
+A firmware block of {_words(netlist.inputs, "input")} and {_words(netlist.outputs, "output")},
+one event per clock. Answers come {contents.cycles} clocks after their event, which is
+{latency:.2f} ns at {contents.clock_mhz:g} MHz. The ports, their units and their order stand in
+`io.json`.
+
+{_reading(from_json(contents.interface))}
 
 | check | outcome |
 |---|---|
@@ -235,11 +239,10 @@ Verify all of it again, from any folder:
 
     jetlut verify {block}
 
-Firmware: {rtl} There are no vendor
-parts, and tables are inline. `rst` is synchronous, active high, and clears the valid
-chain only. Every name starts with the block's id, so versions live side by side. The
-bench in `tb/` checks itself and prints PASS or FAIL; run it in any Verilog simulator,
-from this folder.
+Firmware: {rtl}There are no vendor parts, and tables are inline.
+`rst` is synchronous, active high, and clears the valid chain only. Every name starts
+with the block's id, so versions live side by side. The bench in `tb/` checks itself and
+prints PASS or FAIL; run it in any Verilog simulator, from this folder.
 
 Software: `make -C emulator` builds `emulator/{block}.so` with two C symbols,
 `{block}_version` and `{block}_run`; `emulator/{block}.py` calls it
@@ -251,6 +254,35 @@ complement. `vectors/groups.json` says which rows are physics, random and corner
 
 Area and timing under `reports/` are estimates, not the result of place and route.
 """
+
+
+def _words(ports: Sequence[Any], side: str) -> str:
+    return f"{len(ports)} {side} word{'s' if len(ports) > 1 else ''}"
+
+
+def _reading(interface: Interface) -> str:
+    """Where the inputs come from, if from a link, and what the outputs decide."""
+    text = ""
+    if records := layouts(interface.slices):
+        names = " and ".join(
+            f"`{layout.name}` ({layout.bits} bits)" for layout in records
+        )
+        text = (
+            f"Inputs are fields of records on a link, {names}: which bits of which stand"
+            "\nat each port in `io.json`. The block computes its features from them.\n\n"
+        )
+    decision, names = interface.decision, [word.name for word in interface.outputs]
+    if decision.at_least is None and len(names) == 1:
+        return f"{text}The answer is `{names[0]}`."
+    if decision.at_least is None:
+        scores = ", ".join(names)
+        return (
+            f"{text}The class is that of the largest of {scores}; on a tie the first."
+        )
+    return (
+        f"{text}An object passes where `{names[0]}` >= {decision.at_least}, as integers: "
+        f"{decision.meaning}."
+    )
 
 
 def _how_to_build(contents: Contents) -> str:

@@ -19,10 +19,12 @@ from typing import final
 
 from firmware import cmvm
 from firmware.build import Builder
+from firmware.front_end import attach, front_netlist
 from firmware.netlist import Netlist, validate
 from firmware.passes import optimise
 from models.frozen import FrozenOp, FrozenProgram
 from models.frozen import validate as validate_program
+from trigger.front_end import FrontEnd
 
 WORTH = 4
 """Weights, powers of two left out, from which on a matrix is given to the solver."""
@@ -36,6 +38,7 @@ def lower(
     program: FrozenProgram,
     block: str,
     *,
+    front: FrontEnd | None = None,
     clock_mhz: float | int | None = None,
     solver: bool = True,
 ) -> Netlist:
@@ -44,6 +47,8 @@ def lower(
     Args:
         program: What `models` has frozen.
         block: The block's id, a legal identifier of Verilog, VHDL and C++.
+        front: What makes the words that the network reads of those of a link; the
+            block then has the ports of the link.
         clock_mhz: The clock whose cycles the sums shall fit; without one they are flat.
         solver: Whether matrices go to alkaid's solver, where that is installed; the
             function is the same, the area of conventional layers is not.
@@ -52,7 +57,10 @@ def lower(
         UserError: The program does not hold (see `models.frozen.validate`), or an
             intermediate needs more than 64 bits.
     """
-    netlist = optimise(translate(program, block, solver=solver), clock_mhz)
+    netlist = translate(program, block, solver=solver)
+    if front is not None:
+        netlist = attach(front_netlist(front, block), netlist)
+    netlist = optimise(netlist, clock_mhz)
     validate(netlist)
     return netlist
 

@@ -40,10 +40,17 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from trigger.errors import UserError, nearest
+from trigger.layout import Layout
+from trigger.links import Slice
+from trigger.records import PUPPI_CHARGED
 from trigger.words import Word
 
-PT_BITS, ETA_BITS, PHI_BITS, KIND_BITS = 14, 12, 11, 3
-PT_LSB, ANGLE_LSB = 0.25, math.pi / 720
+CANDIDATE = Layout("puppi_candidate", 64, PUPPI_CHARGED.fields[:4])
+"""What charged and neutral candidates have alike: pt, eta, phi and the kind."""
+AXIS = Layout("correlator_jet", 64, PUPPI_CHARGED.fields[:3])
+"""The axis of a jet as the correlator keeps it, in the same units."""
+
+PT_BITS, ETA_BITS = CANDIDATE["pt"].type.bits, CANDIDATE["eta"].type.bits
 TURN = 1440
 """Counts of a whole turn."""
 
@@ -135,28 +142,23 @@ class FrontEnd:
 
     def ports(self) -> tuple[Word, ...]:
         """The words of a jet as they come: its axis, then particle by particle."""
-        angle = "pi/720"
-        axis = (
-            Word("jet_pt", PT_BITS, False, PT_LSB, "GeV", "of the jet"),
-            Word("jet_eta", ETA_BITS, True, 1.0, angle, "of the jet's axis"),
-            Word("jet_phi", PHI_BITS, True, 1.0, angle, "of the jet's axis"),
-        )
+        return tuple(_word(slice_) for slice_ in self.slices())
+
+    def slices(self) -> tuple[Slice, ...]:
+        """Where each port's bits are in the records of the link."""
+        axis = [Slice(AXIS, 0, field.name) for field in AXIS.fields]
         each = [
-            (
-                Word(f"c{i}_pt", PT_BITS, False, PT_LSB, "GeV", f"of candidate {i}"),
-                Word(f"c{i}_eta", ETA_BITS, True, 1.0, angle, f"of candidate {i}"),
-                Word(f"c{i}_phi", PHI_BITS, True, 1.0, angle, f"of candidate {i}"),
-                Word(f"c{i}_kind", KIND_BITS, False, 1.0, "", f"of candidate {i}"),
-            )
+            Slice(CANDIDATE, i, field.name)
             for i in range(self.particles)
+            for field in CANDIDATE.fields
         ]
-        return (*axis, *(word for words in each for word in words))
+        return (*axis, *each)
 
     def outputs(self) -> tuple[Word, ...]:
         """The words that a network reads, named `c0_log_pt` and so on."""
         octaves = 1 + math.floor(self.log_steps * PT_BITS)
         kinds = {
-            "pt": (PT_BITS, False, PT_LSB, "GeV"),
+            "pt": (PT_BITS, False, CANDIDATE["pt"].lsb, "GeV"),
             "log_pt": (octaves.bit_length(), False, 1 / self.log_steps, "octaves"),
             "log_pt_rel": (
                 *(1 + octaves.bit_length(), True),
@@ -253,6 +255,19 @@ class FrontEnd:
 @functools.cache
 def _log_table(steps: int) -> Int64[np.ndarray, " codes"]:
     return np.array([log_entry(pt, steps) for pt in range(1 << PT_BITS)])
+
+
+def _word(slice_: Slice) -> Word:
+    """A field as a port; a size that is no power of two becomes the unit."""
+    field, candidate = slice_.layout[slice_.field], slice_.layout is CANDIDATE
+    angle = field.name in ("eta", "phi")
+    return Word(
+        (f"c{slice_.index}_" if candidate else "jet_") + field.name,
+        *(field.type.bits, field.type.signed),
+        1.0 if angle else field.lsb,
+        "pi/720" if angle else field.unit,
+        f"of candidate {slice_.index}" if candidate else "of the jet's axis",
+    )
 
 
 def log_entry(pt: int, steps: int) -> int:

@@ -19,15 +19,17 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float, Int64
 
+from trigger.decision import ARGMAX, Decision
 from trigger.errors import UserError, nearest
+from trigger.layout import Layout
+from trigger.links import Slice, check, layouts
 from trigger.words import Word
 
 FILE_NAME = "io.json"
-FORMAT, VERSION = "jetlut-io", 1
+FORMAT, VERSION = "jetlut-io", 2
 
 # Legal in Verilog, VHDL and C++ alike: VHDL allows no double or trailing underscore.
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
-_DECISION = {"rule": "argmax", "ties": "the lowest index"}
 
 
 @final
@@ -41,6 +43,8 @@ class Interface:
         outputs: One word per class, its score.
         classes: Names of the classes, in the order of the outputs.
         label: What the classes are classes of.
+        decision: What is read from the scores.
+        slices: The field of a link's record that each input is, if there is a link.
     """
 
     block: str
@@ -48,13 +52,16 @@ class Interface:
     outputs: tuple[Word, ...]
     classes: tuple[str, ...]
     label: str = "truth class of the jet"
+    decision: Decision = ARGMAX
+    slices: tuple[Slice, ...] = ()
 
     def __post_init__(self):
         """Checks that the names can be ports and that the counts agree.
 
         Raises:
             UserError: A name is no identifier or occurs twice (in capitals or not), or
-                there is not one output per class.
+                there is not one output per class; or the fields of the link are not
+                the ports.
         """
         words = (*self.inputs, *self.outputs)
         for name in (self.block, *(word.name for word in words)):
@@ -78,6 +85,13 @@ class Interface:
                 f"({', '.join(self.classes)}) need one output each, "
                 f"got {len(self.outputs)}"
             )
+        if self.decision.at_least is not None and len(self.outputs) != 1:
+            raise UserError(
+                f"interface of {self.block!r}: a cut is on one score, there are "
+                f"{len(self.outputs)}"
+            )
+        if self.slices:
+            check(self.block, self.inputs, self.slices)
 
     def encode(
         self, features: Float[np.ndarray, "events {len(self.inputs)}"]
@@ -131,13 +145,20 @@ def from_json(text: str) -> Interface:
         outputs=_words(document, "outputs"),
         classes=tuple(classes),
         label=_get(document, "label", str),
+        decision=Decision.from_dict(_get(document, "decision", dict)),
+        slices=_slices(document),
     )
     _check_equal(_to_dict(interface), document, "")
     return interface
 
 
 def _to_dict(interface: Interface) -> dict[str, Any]:
-    incoming = {"rounding": "truncate", "overflow": "saturate"}
+    as_sent = "as the record says"
+    incoming = (
+        {"rounding": as_sent, "overflow": as_sent}
+        if interface.slices
+        else {"rounding": "truncate", "overflow": "saturate"}
+    )
     outgoing = {"rounding": "none", "overflow": "none: exact sum"}
     return {
         "format": FORMAT,
@@ -145,9 +166,12 @@ def _to_dict(interface: Interface) -> dict[str, Any]:
         "block": interface.block,
         "label": interface.label,
         "classes": list(interface.classes),
-        "decision": _DECISION,
+        "decision": interface.decision.to_dict(interface.outputs[0].lsb),
+        "records": [layout.to_dict() for layout in layouts(interface.slices)],
         "inputs": [
-            _port(index, word, incoming) for index, word in enumerate(interface.inputs)
+            _port(index, word, incoming)
+            | ({"link": interface.slices[index].to_dict()} if interface.slices else {})
+            for index, word in enumerate(interface.inputs)
         ],
         "outputs": [
             _port(index, word, outgoing) for index, word in enumerate(interface.outputs)
@@ -171,6 +195,28 @@ def _port(index: int, word: Word, treatment: dict[str, str]) -> dict[str, Any]:
         **treatment,
         "description": word.description,
     }
+
+
+def _slices(document: dict[str, Any]) -> tuple[Slice, ...]:
+    records = {
+        layout.name: layout
+        for layout in map(Layout.from_dict, _get(document, "records", list))
+    }
+    found = []
+    for index, port in enumerate(_get(document, "inputs", list)):
+        if not isinstance(port, dict) or not records:
+            continue
+        at = f"inputs[{index}].link"
+        link = _get(port, "link", dict, f"inputs[{index}]")
+        name = _get(link, "record", str, at)
+        if name not in records:
+            raise UserError(
+                f"{FILE_NAME}: {at}.record is {name!r}; the most alike of the records: "
+                f"{nearest(name, records)}"
+            )
+        field, number = _get(link, "field", str, at), _get(link, "index", int, at)
+        found.append(Slice(records[name], number, field))
+    return tuple(found)
 
 
 def _words(document: dict[str, Any], side: str) -> tuple[Word, ...]:

@@ -7,9 +7,11 @@ the depths of a decoder.
 Conventions
 -----------
 - A *tree* is a TTree or an RNTuple; both are columns of equal length.
-- Paths are local.  Names inside a file carry no cycle; the newest cycle is meant.
+- Paths are local, or addresses (`root://`, `https://`, ...) that fsspec can read.
+- Names inside a file carry no cycle; the newest cycle is meant.
 """
 
+import importlib.util
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ import uproot
 
 from trigger.errors import UserError, nearest
 
+# What reads an address, by its scheme; both are in the extra `remote`.
+_REMOTE = {"http": "aiohttp", "https": "aiohttp", "root": "fsspec_xrootd"}
 _TREES = {"TTree": "TTree", "TNtuple": "TTree", "ROOT::RNTuple": "RNTuple"}
 
 
@@ -53,7 +57,7 @@ def open_root(path: str | Path) -> Iterator[Any]:
     unpacked shows only when it is read.
 
     Args:
-        path: A local file.
+        path: A local file, or an address.
 
     Yields:
         The file's top directory, as uproot gives it.
@@ -67,21 +71,21 @@ def open_root(path: str | Path) -> Iterator[Any]:
         a ROOT file is shown in TFile::TFile".
     """
     shown = str(path)
+    remote = is_remote(shown)
     try:
-        _check_header(Path(path), shown)
-        with cast("Any", uproot.open(path)) as directory:
+        if remote:
+            need_remote(shown)
+        else:
+            _check_header(Path(path), shown)
+        # ":" in a path would be taken for the name of an object; arrays are read once,
+        # so a cache of them would only hold memory
+        opening = cast("Any", uproot.open)({path: None}, array_cache=None)
+        with opening as directory:
             yield directory
     except UserError:
         raise
-    except OSError as error:
-        # uproot's own "file not found" texts run over many lines
-        reason = (error.strerror or str(error)).splitlines()[0]
-        raise UserError(f"file {shown!r} cannot be read: {reason}") from error
     except Exception as error:  # a decoder fed with damaged bytes may raise anything
-        raise UserError(
-            f"file {shown!r} is a ROOT file, but what is in it cannot be decoded "
-            f"({type(error).__name__}); the copy is probably damaged, fetch it again"
-        ) from error
+        raise UserError(_reason(error, shown, remote)) from error
 
 
 def describe(path: str | Path) -> list[TreeInfo]:
@@ -117,6 +121,50 @@ def find_tree(directory: Any, name: str, path: str) -> Any:
     return directory[name]
 
 
+def columns(tree: Any) -> list[str]:
+    """The names of a tree's columns; of an RNTuple without the time that `keys` takes."""
+    return list(_fields(tree)) if hasattr(tree, "ntuple") else tree.keys()
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address, such as `https://...`."""
+    return "://" in path
+
+
+def need_remote(address: str) -> None:
+    """Refuses an address that nothing installed can read.
+
+    Raises:
+        UserError: The package that reads its scheme is missing.
+    """
+    scheme = address.partition("://")[0]
+    package = _REMOTE.get(scheme)
+    if package is None:
+        raise UserError(
+            f"address {address!r}: cannot read {scheme!r}, only {', '.join(_REMOTE)}"
+        )
+    if importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"address {address!r} needs the package {package!r}: "
+            "pip install 'jetlut[remote]'"
+        )
+
+
+def _reason(error: Exception, shown: str, remote: bool) -> str:
+    """What to say of an error while opening or reading."""
+    # uproot's own texts run over many lines
+    first = (str(error).splitlines() or [""])[0] or type(error).__name__
+    if remote:  # whatever stands behind an address may raise anything as well
+        nothing = isinstance(error, FileNotFoundError)
+        return f"address {shown!r} cannot be read: {'not found' if nothing else first}"
+    if isinstance(error, OSError):
+        return f"file {shown!r} cannot be read: {error.strerror or first}"
+    return (
+        f"file {shown!r} is a ROOT file, but what is in it cannot be decoded "
+        f"({type(error).__name__}); the copy is probably damaged, fetch it again"
+    )
+
+
 def _check_header(path: Path, shown: str) -> None:
     if not path.exists():
         raise UserError(f"no such file: {shown!r}")
@@ -150,9 +198,23 @@ def _check_header(path: Path, shown: str) -> None:
 
 
 def _describe_tree(tree: Any, name: str, kind: str) -> TreeInfo:
+    types = _fields(tree) if kind == "RNTuple" else tree.typenames()
     branches = tuple(
         BranchInfo(branch, typename or "collection")
-        for branch, typename in tree.typenames().items()
+        for branch, typename in types.items()
     )
     title = tree.title if kind == "TTree" else tree.description
     return TreeInfo(name, kind, str(title), int(tree.num_entries), branches)
+
+
+def _fields(tree: Any) -> dict[str, str]:
+    """Names and types of an RNTuple's fields.
+
+    The same as uproot's `typenames`, which looks for the children of each field among
+    all fields: seconds for the thousand fields of an ATLAS file.
+    """
+    return {
+        field.path: field.typename
+        for field in tree.ntuple.all_fields
+        if not (field.is_anonymous or field.in_variant)
+    }

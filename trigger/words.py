@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from trigger.errors import UserError
+from trigger.fixed import LSB_EXPONENTS, Fixed
 
 MAX_BITS = 53  # a double holds every integer of so many bits
-_EXPONENTS = range(-960, 961)  # MAX_BITS of it stay finite and normal as doubles
 
 
 @final
@@ -60,11 +60,11 @@ class Word:
         if not (
             math.isfinite(self.lsb)
             and math.frexp(self.lsb)[0] == 0.5
-            and self.lsb_exponent in _EXPONENTS
+            and self.lsb_exponent in LSB_EXPONENTS
         ):
             raise UserError(
                 f"word {self.name!r}: the LSB must be a power of two between "
-                f"2**{_EXPONENTS[0]} and 2**{_EXPONENTS[-1]}, got {self.lsb}"
+                f"2**{LSB_EXPONENTS[0]} and 2**{LSB_EXPONENTS[-1]}, got {self.lsb}"
             )
 
     @property
@@ -83,11 +83,14 @@ class Word:
         return self.bits + self.lsb_exponent
 
     @property
+    def type(self) -> Fixed:
+        """The fixed-point number that the word is."""
+        return Fixed(self.bits, self.int_bits, self.signed, "TRN", "SAT")
+
+    @property
     def range(self) -> tuple[int, int]:
         """The least and the greatest count."""
-        if self.signed:
-            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
-        return 0, (1 << self.bits) - 1
+        return self.type.range
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -101,18 +104,7 @@ class Word:
         Raises:
             UserError: A value is NaN or infinite, for which no count is right.
         """
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            raise UserError(
-                f"word {self.name!r}: the value at row {bad[0]} is "
-                f"{values[bad[0]]}, which no count can stand for "
-                f"({bad.size} of {values.size} values are not finite)"
-            )
-        with np.errstate(over="ignore", under="ignore"):
-            counts = np.floor(values.astype(np.float64) / self.lsb)
-        # A quotient too small for a double becomes -0, whose floor is not -1.
-        counts[(counts == 0) & (values < 0)] = -1
-        return np.clip(counts, *self.range).astype(np.int64)
+        return self.type.encode(values, name=f"word {self.name!r}")
 
     def decode(self, raw: Int64[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
         """The values of some counts: the lower edges of their bins, in `unit`.
@@ -120,16 +112,7 @@ class Word:
         Raises:
             UserError: A count does not fit in the word.
         """
-        lo, hi = self.range
-        bad = np.flatnonzero((raw < lo) | (raw > hi))
-        if bad.size:
-            sign = "signed" if self.signed else "unsigned"
-            raise UserError(
-                f"word {self.name!r}: count {raw[bad[0]]} at row {bad[0]} does not fit "
-                f"in {self.bits} {sign} bits, which hold {lo}..{hi} "
-                f"({bad.size} of {raw.size} counts are out of range)"
-            )
-        return raw * self.lsb
+        return self.type.decode(raw, name=f"word {self.name!r}")
 
 
 def choose_word(
@@ -182,8 +165,8 @@ def choose_word(
         return word
     # Below this no bound can fit, so the search upwards starts there.
     reach = math.frexp(max(map(abs, inner)))[1]
-    exponent = min(max(reach - bits - 1, _EXPONENTS[0]), _EXPONENTS[-1])
-    while exponent < _EXPONENTS[-1]:
+    exponent = min(max(reach - bits - 1, LSB_EXPONENTS[0]), LSB_EXPONENTS[-1])
+    while exponent < LSB_EXPONENTS[-1]:
         lsb = math.ldexp(1.0, exponent)
         if inner[0] >= lo * lsb and inner[1] < (hi + 1) * lsb:
             break

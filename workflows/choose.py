@@ -1,7 +1,8 @@
 """The choice within the budget: the best network whose block really fits.
 
 Training estimates LUTs on the way; here each promising candidate is compiled to
-Verilog and counted, best validation accuracy first, until one fits.
+Verilog and counted, best validation accuracy first, until one fits.  Where it turns out
+that the estimates were too high, larger candidates are given their chance.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,11 +18,12 @@ from firmware.rtl import DEFAULT, Options
 from firmware.tools import Tool
 from models.freeze import freeze
 from models.frozen import FrozenPort, FrozenProgram
-from models.plan import Candidate
+from models.plan import Candidate, Goal
 from trigger.errors import UserError
+from trigger.front_end import FrontEnd
 from trigger.interface import Interface
 from trigger.words import Word
-from workflows.recipe import Budget, Firmware
+from workflows.groups import Budget, Firmware
 
 SLACK = 1.15
 """Candidates are compiled up to this multiple of the budget by the training's estimate,
@@ -42,6 +44,8 @@ class Block:
     rtl: dict[str, str]
     area: synth.SynthReport
     options: Options = DEFAULT
+    metric: str = "accuracy"
+    """What the candidate's validation accuracy is."""
 
     @property
     def design(self) -> Design:
@@ -58,14 +62,13 @@ class Block:
     def fits(self, budget: Budget) -> bool:
         """Whether the counted LUTs and the latency are within the budget."""
         return (
-            self.area.luts <= budget.luts
-            and self.schedule.latency_ns <= budget.latency_ns
+            self.area.luts <= budget.luts and self.schedule.latency_ns <= budget.jet_ns
         )
 
     def __str__(self) -> str:
         return (
             f"{self.area.luts} LUTs, {self.schedule.latency_ns:.1f} ns and "
-            f"{self.candidate.val_accuracy:.4f} validation accuracy "
+            f"{self.candidate.val_accuracy:.4f} validation {self.metric} "
             f"(epoch {self.candidate.epoch})"
         )
 
@@ -78,6 +81,7 @@ def build(
     clock_mhz: float,
     yosys: Tool,
     firmware: Firmware | None = None,
+    front: FrontEnd | None = None,
 ) -> Block:
     """Takes a trained network to counted Verilog.
 
@@ -90,10 +94,12 @@ def build(
         yosys: What counts the LUTs, from `firmware.tools.synthesiser`.
         firmware: How the block is cut into cycles and wired; by default as short as the
             clock allows.
+        front: What stands between the port words and the network, if anything does.
     """
-    ports = tuple(FrozenPort(w.name, w.bits, w.signed) for w in inputs)
+    read = front.outputs() if front else inputs
+    ports = tuple(FrozenPort(w.name, w.bits, w.signed) for w in read)
     frozen = freeze(candidate.network, ports, classes)
-    netlist = lower(frozen, name, clock_mhz=clock_mhz)
+    netlist = lower(frozen, name, front=front, clock_mhz=clock_mhz)
     firmware = firmware or Firmware()
     schedule = pipeline(
         netlist,
@@ -101,6 +107,7 @@ def build(
         max_cycles=firmware.max_cycles or None,
         pad_to=firmware.pad_latency_to or None,
     )
+    slices = front.slices() if front else ()
     outputs = tuple(
         Word(
             port,
@@ -112,7 +119,7 @@ def build(
         )
         for port, node in netlist.outputs
     )
-    interface = Interface(name, inputs, outputs, classes)
+    interface = Interface(name, inputs, outputs, classes, slices=slices)
     options = Options(firmware.clock_enable, firmware.ports == "flat")
     rtl = verilog.emit(netlist, schedule, interface, options)
     area = synth.estimate(rtl, name, yosys=yosys, netlist=netlist)
@@ -123,6 +130,7 @@ def choose(
     front: Sequence[Candidate],
     budget: Budget,
     compiled: Callable[[Candidate], Block],
+    room: Goal | None = None,
 ) -> tuple[Block, tuple[Block, ...]]:
     """Finds the most accurate candidate that fits.
 
@@ -130,6 +138,7 @@ def choose(
         front: Candidates of the training; any order.
         budget: What the block may cost.
         compiled: Builds the block of a candidate, for instance `build`.
+        room: What of the budget is left for the network alone; by default all.
 
     Returns:
         The chosen block, and all that were compiled on the way, the chosen included.
@@ -137,36 +146,46 @@ def choose(
     Raises:
         UserError: None fits; the nearest is named.
     """
-    cycles = budget.latency_ns * budget.clock_mhz / 1000
-    hopeful = [
-        c for c in front if c.luts <= SLACK * budget.luts and c.cycles <= cycles + 1
-    ]
-    if not hopeful:
-        hopeful = [
-            min(front, key=lambda c: max(c.luts / budget.luts, c.cycles / cycles))
-        ]
+    luts = room.luts if room and room.luts else float(budget.luts)
+    ns = room.latency_ns if room and room.latency_ns else budget.jet_ns
+    cycles = ns * budget.clock_mhz / 1000
+    waiting = [c for c in front if c.luts <= SLACK * luts and c.cycles <= cycles + 1]
+    if not waiting:
+        waiting = [min(front, key=lambda c: max(c.luts / luts, c.cycles / cycles))]
+    above = [c for c in front if c.luts > SLACK * luts and c.cycles <= cycles + 1]
     tried: list[Block] = []
+    best: Block | None = None
     refused: UserError | None = None
-    for candidate in sorted(hopeful, key=lambda c: (-c.val_accuracy, c.luts)):
+    while waiting:
+        candidate = min(waiting, key=lambda c: (-c.val_accuracy, c.luts))
+        waiting.remove(candidate)
         try:
-            tried.append(compiled(candidate))
+            block = compiled(candidate)
         except UserError as error:  # a clock that this network's operations miss
             refused = error
             continue
-        if tried[-1].fits(budget):
-            return tried[-1], tuple(tried)
+        tried.append(block)
+        if block.fits(budget):
+            best, reached = block, candidate.val_accuracy
+            counted = (block.area.luts - (budget.luts - luts)) / max(candidate.luts, 1)
+            waiting = [
+                c
+                for c in above
+                if c.val_accuracy > reached and c.luts * counted <= luts
+            ]
+            above = [c for c in above if c not in waiting]
+    if best:
+        return best, tuple(tried)
     if refused and not tried:
         raise refused
     nearest = min(tried, key=lambda block: _excess(block, budget))
     raise UserError(
         f"no network fits budget.luts={budget.luts} and budget.latency_ns="
-        f"{budget.latency_ns:g} at {budget.clock_mhz:g} MHz; the nearest of "
+        f"{budget.jet_ns:g} at {budget.clock_mhz:g} MHz; the nearest of "
         f"{len(tried)} compiled needs {nearest}; raise the budget or train longer"
     )
 
 
 def _excess(block: Block, budget: Budget) -> float:
     """How far a block is above its budget: the worse of the two ratios."""
-    return max(
-        block.area.luts / budget.luts, block.schedule.latency_ns / budget.latency_ns
-    )
+    return max(block.area.luts / budget.luts, block.schedule.latency_ns / budget.jet_ns)

@@ -14,6 +14,7 @@ from typing import NoReturn, final
 from trigger.errors import UserError
 from workflows.commands import (
     compile,
+    data,
     front,
     inspect,
     recipes,
@@ -24,13 +25,13 @@ from workflows.commands import (
     verify,
 )
 
-COMMANDS = (run, front, recipes, inspect, show, compile, synth, verify, ui)
+COMMANDS = (run, front, recipes, inspect, data, show, compile, synth, verify, ui)
 
 EXAMPLE = """\
 example:
   $ jetlut recipes
   jsc_hlf       five jet classes from 16 high-level features, half a minute of training
-  jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
+  ...
   $ jetlut run jsc_hlf
   ...
   bundle                 runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0

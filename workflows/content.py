@@ -1,6 +1,7 @@
 """What a run puts on its report: every number as the text that stands there."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from firmware.layers import account
 from firmware.prove import Check
@@ -36,6 +37,7 @@ def make(
     checks: Mapping[str, Check],
     figures: Mapping[str, str],
     versions: Mapping[str, str],
+    physics: Mapping[str, Any],
 ) -> Content:
     """Gathers the page of a run."""
     return Content(
@@ -47,9 +49,12 @@ def make(
         layers=_layers(block),
         calibration=block.area.calibration,
         checks=_checks(checks),
-        inputs=_ports("in_", block.interface.inputs),
+        inputs=_inputs(data, block),
+        front_end=_front_end(data),
         outputs=_ports("out_", block.interface.outputs),
         data=_data(data),
+        cuts=_cuts(data),
+        working_points=_working_points(physics),
         figures=figures,
         settings=[
             (
@@ -92,14 +97,8 @@ def _tiles(
 ) -> list[Tile]:
     worst = max(check.mismatches for check in checks.values())
     proven = all(check.status == "passed" for check in checks.values())
-    mean = sum(quality.auc.values()) / len(quality.auc)
     return [
-        Tile(
-            "accuracy",
-            f"{100 * quality.accuracy:.2f} %",
-            f"± {100 * quality.accuracy_error:.2f} % on {len(quality.labels):,} test jets",
-        ),
-        Tile("mean AUC", f"{mean:.4f}", "each class against the rest"),
+        *_quality(recipe, quality, summary),
         Tile(
             "LUTs (estimate)",
             f"{summary.luts:,}",
@@ -124,6 +123,31 @@ def _tiles(
     ]
 
 
+def _quality(recipe: Recipe, quality: Quality, summary: Summary) -> list[Tile]:
+    """How well it tells jets apart: of one score at its threshold, else by the largest."""
+    mean = sum(quality.auc.values()) / len(quality.auc)
+    if recipe.data.score:
+        (row,) = summary.working_points
+        signal, others = row["signal_efficiency"], row["background_efficiency"]
+        return [
+            Tile(
+                f"{recipe.data.score} passing",
+                f"{100 * signal['value']:.1f} %",
+                f"{100 * others['value']:.2f} % of all others, score ≥ "
+                f"{row['threshold']}; {len(quality.labels):,} test jets",
+            ),
+            Tile("AUC", f"{mean:.4f}", f"{recipe.data.score} against all others"),
+        ]
+    return [
+        Tile(
+            "accuracy",
+            f"{100 * quality.accuracy:.2f} %",
+            f"± {100 * quality.accuracy_error:.2f} % on {len(quality.labels):,} test jets",
+        ),
+        Tile("mean AUC", f"{mean:.4f}", "each class against the rest"),
+    ]
+
+
 def _budget(recipe: Recipe, block: Block) -> Table:
     budget, area, schedule = recipe.budget, block.area, block.schedule
     return Table(
@@ -135,7 +159,7 @@ def _budget(recipe: Recipe, block: Block) -> Table:
             ("logic depth, LUT levels", "–", f"{area.depth}", "estimate"),
             (
                 "latency, ns",
-                f"≤ {budget.latency_ns:g}",
+                f"≤ {budget.jet_ns:g}",
                 f"{schedule.latency_ns:.2f}",
                 f"exact, if the clock of {schedule.clock_mhz:g} MHz closes",
             ),
@@ -197,6 +221,70 @@ def _ports(prefix: str, words: tuple[Word, ...]) -> Table:
         ),
         frozenset({"index", "bits", "LSB", "least", "greatest"}),
     )
+
+
+def _inputs(data: Dataset, block: Block) -> Table:
+    """The ports, with the share of the training values that do not fit them."""
+    table = _ports("in_", block.interface.inputs)
+    if not data.saturated:
+        return table
+    shares = [data.saturated[word.name] for word in block.interface.inputs]
+    rows = tuple(
+        (*row, f"{100 * share:.2f}")
+        for row, share in zip(table.rows, shares, strict=True)
+    )
+    column = "saturates, %"
+    return Table((*table.columns, column), rows, table.numeric | {column})
+
+
+def _front_end(data: Dataset) -> Table:
+    """What the integers of a front end cost, feature by feature, against real numbers."""
+    columns = ("feature", "mean", "r.m.s.", "largest")
+    rows = tuple(
+        (
+            one.feature,
+            *(f"{value:.3g}" for value in (one.mean, one.rms, one.largest)),
+        )
+        for one in data.differences
+    )
+    return Table(columns, rows, frozenset(columns[1:]))
+
+
+def _cuts(data: Dataset) -> Table:
+    """What was read and what was left out, step by step."""
+    rows = [
+        *data.cuts.rows(),
+        *((n, f"{k:,}", "", "") for n, k in data.cuts.classes.items()),
+    ]
+    rows += [(f"left out: {s.name}", "", "", s.reason) for s in data.skipped]
+    columns = ("step or class", "jets", "lost", "entries")
+    return Table(columns, tuple(rows), frozenset(columns[1:]))
+
+
+def _working_points(physics: Mapping[str, Any]) -> Table:
+    """Thresholds and what passes them, with intervals."""
+
+    def interval(one: Mapping[str, float] | None, scale: float) -> str:
+        if one is None:
+            return "none"
+        value, low, high = (scale * one[key] for key in ("value", "low", "high"))
+        return f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+    rows = tuple(
+        (
+            row["signal"],
+            f"{row['threshold']}",
+            f"{row['threshold_value']:.4g}",
+            interval(row["signal_efficiency"], 100.0),
+            interval(row["background_efficiency"], 100.0),
+            f"{100 * row['background_efficiency']['one_below']:.3g}",
+            interval(row["rate_khz"], 1.0),
+        )
+        for row in physics["working_points"]
+    )
+    columns = ("signal", "threshold", "in units of the score", "signal passing, %")
+    more = ("background passing, %", "one count below, %", "rate, kHz")
+    return Table((*columns, *more), rows, frozenset((*columns[1:], *more)))
 
 
 def _data(data: Dataset) -> Table:

@@ -7,20 +7,29 @@ jets that judge the network can reach its inputs.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import final
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int8, Int64, Shaped, UInt64
 
 from models.plan import TrainData
+from trigger.datasets.cutflow import CutFlow
+from trigger.datasets.sample import Skipped, Source
 from trigger.errors import UserError
-from trigger.jets import JetSample, Source, read_jets
-from trigger.split import split
-from trigger.words import Word, choose_word
-from workflows.recipe import EMBEDDED, Data, Words
+from trigger.front_end import Difference, FrontEnd
+from trigger.leakage import refuse_common
+from trigger.links import Slice
+from trigger.split import TEST, TRAIN, folds, split
+from trigger.weights import Reweighting
+from trigger.words import Word
+from workflows.encode import encode
+from workflows.groups import EMBEDDED, Data, Weights, Words
+from workflows.reading import Reader, serial
+from workflows.weighting import weigh
 
 SPLITS = ("training", "validation", "test")
 
@@ -28,90 +37,191 @@ SPLITS = ("training", "validation", "test")
 @final
 @dataclass(frozen=True)
 class Jets:
-    """One split: port words, a column per port, and the true class of each jet."""
+    """One split.
+
+    Attributes:
+        words: Of the block's ports, a column per port.
+        labels: True class of each jet; with one score 1 for its class, else 0.
+        event: Run, luminosity block and event number.
+        columns: The card's columns by name, in its units.
+    """
 
     words: Int64[np.ndarray, "jets ports"]
     labels: Int64[np.ndarray, " jets"]
+    event: UInt64[np.ndarray, "jets 3"]
+    columns: Mapping[str, Float64[np.ndarray, " jets"]]
 
 
 @final
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits, the words they are in, and the files they came from."""
+    """The three splits, the words they are in, and the files they came from.
+
+    Attributes:
+        ports: Words of the block's ports.
+        front: What stands between them and the network, if anything does.
+        saturated: Share of the training jets that a port saturates for, by port, where
+            ports were chosen for real numbers.
+        differences: What the integers of the front end cost, by feature.
+        weights: How often each training jet counts; all the same if not given.
+        weighting: The reweighting in pT and eta that is in them, if there is one.
+        cuts: What was read and what was left out.
+        skipped: Files that were left out.
+        fullest: Most particles that a jet of the training split has.
+    """
 
     ports: tuple[Word, ...]
+    front: FrontEnd | None
     training: Jets
     validation: Jets
     test: Jets
     sources: tuple[Source, ...]
+    saturated: Mapping[str, float]
+    differences: tuple[Difference, ...]
+    weights: Float64[np.ndarray, " training"] | None
+    weighting: Reweighting | None
+    cuts: CutFlow
+    skipped: tuple[Skipped, ...]
+    fullest: int
 
     def hash(self) -> str:
         """SHA-256 over the contents of the files, in order; names do not enter."""
         text = "\n".join(source.sha256 for source in self.sources)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def for_training(self, classes: int) -> TrainData:
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """The fields of a link's records that the ports are, if there is a link."""
+        return self.front.slices() if self.front else ()
+
+    @property
+    def inner(self) -> tuple[Word, ...]:
+        """The words that the network reads."""
+        return self.front.outputs() if self.front else self.ports
+
+    def read(
+        self, words: Int64[np.ndarray, "jets ports"]
+    ) -> Int64[np.ndarray, "jets inner"]:
+        """What the network reads of some port words."""
+        return self.front.run(words) if self.front else words
+
+    def for_training(self, outputs: int) -> TrainData:
         """What the training may see: no test split.
 
         Args:
-            classes: Number of classes.
+            outputs: Number of scores.
         """
         return TrainData(
-            words_train=self.training.words,
+            words_train=self.read(self.training.words),
             labels_train=self.training.labels,
-            words_val=self.validation.words,
+            words_val=self.read(self.validation.words),
             labels_val=self.validation.labels,
-            bits=tuple(word.bits for word in self.ports),
-            signed=tuple(word.signed for word in self.ports),
-            classes=classes,
+            bits=tuple(word.bits for word in self.inner),
+            signed=tuple(word.signed for word in self.inner),
+            classes=outputs,
+            weights_train=self.weights,
         )
 
 
-def prepare(data: Data, words: Words) -> Dataset:
+def prepare(
+    data: Data, words: Words, read: Reader = serial, weights: Weights | None = None
+) -> Dataset:
     """Reads, splits and encodes.
 
+    Args:
+        data: What, and how it is shared out.
+        words: How real numbers become port words.
+        read: How files are read.
+        weights: How much each training jet counts; by default the same.
+
     Raises:
-        UserError: What `trigger.jets.read_jets` refuses; a class without jets in one
-            of the splits; an event that is in `files` and in `test_files`.
+        UserError: What `trigger.datasets.read.read` refuses; a class without jets in
+            one of the splits; an event that is in `files` and in `test_files`.
     """
-    sample = read_jets(_resolve(data.files), data.schema)
-    features, labels, sources = sample.features, sample.label, sample.sources
-    fractions = data.fractions
+    samples = [read(data.card, _resolve(data.files), data.on_bad_file)]
+    part = _parts(data, samples[0].event)
     if data.test_files:
-        test = read_jets(_resolve(data.test_files), data.schema)
-        _refuse_common(sample, test)
-        total = fractions[0] + fractions[1]
-        fractions = (fractions[0] / total, fractions[1] / total, 0.0)
-        part = split(sample.event, fractions, data.split_seed)
-        part = np.concatenate([part, np.full(len(test.event), 2, part.dtype)])
-        features = np.concatenate([features, test.features])
-        labels = np.concatenate([labels, test.label])
-        sources += test.sources
-    else:
-        part = split(sample.event, fractions, data.split_seed)
+        patterns = _resolve(data.test_files)
+        samples.append(read(data.card, patterns, data.on_bad_file))
+        events = {"training files": samples[0].event, "test files": samples[1].event}
+        refuse_common(events)
+        part = np.concatenate([part, np.full(len(samples[1].event), TEST, part.dtype)])
+    label = np.concatenate([sample.label for sample in samples])
+    _check_classes(part, label, data.card.label.classes)
+    event = np.concatenate([sample.event for sample in samples])
+    columns = {
+        column.name: np.concatenate([one.column(column.name) for one in samples])
+        for column in data.card.columns
+    }
+    learn = part == TRAIN
+    counts, fitted = None, None
+    if weights is not None:
+        pt, eta = (columns[n][learn] if n in columns else None for n in ("pt", "eta"))
+        classes = data.card.label.classes
+        counts, fitted = weigh(weights, classes, pt, eta, label[learn])
+    if data.score:
+        label = (label == data.card.label.classes.index(data.score)).astype(np.int64)
+    coded = encode(data, words, samples, columns, learn)
+    return Dataset(
+        coded.ports,
+        data.front_end,
+        *(
+            _jets(part == number, coded.raw, label, event, columns)
+            for number in range(len(SPLITS))
+        ),
+        sources=tuple(s for sample in samples for s in sample.sources),
+        saturated=coded.saturated,
+        differences=coded.differences,
+        cuts=sum((sample.cuts for sample in samples), CutFlow()),
+        skipped=tuple(s for sample in samples for s in sample.skipped),
+        fullest=coded.fullest,
+        weights=counts,
+        weighting=fitted,
+    )
+
+
+def _parts(
+    data: Data, event: UInt64[np.ndarray, "jets 3"]
+) -> Int8[np.ndarray, " jets"]:
+    """Which split each jet of the files is in.
+
+    Where test files or a fold are the test set, training and validation share the rest.
+    """
+    train, validation, test = data.fractions
+    if not data.test_files and not data.folds:
+        return split(event, (train, validation, test), data.split_seed)
+    total = train + validation
+    part = split(event, (train / total, validation / total, 0.0), data.split_seed)
+    if data.folds:
+        part[folds(event, data.folds, data.split_seed) == data.fold] = TEST
+    return part
+
+
+def _jets(
+    chosen: Shaped[np.ndarray, " jets"],
+    raw: Int64[np.ndarray, "jets ports"],
+    label: Int64[np.ndarray, " jets"],
+    event: UInt64[np.ndarray, "jets 3"],
+    columns: Mapping[str, Float64[np.ndarray, " jets"]],
+) -> Jets:
+    some = {name: column[chosen] for name, column in columns.items()}
+    return Jets(raw[chosen], label[chosen], event[chosen], some)
+
+
+def _check_classes(
+    part: Shaped[np.ndarray, " jets"],
+    label: Int64[np.ndarray, " jets"],
+    classes: tuple[str, ...],
+) -> None:
     for number, name in enumerate(SPLITS):
-        jets = np.bincount(labels[part == number], minlength=len(data.schema.classes))
-        for jets_of_class, label in zip(jets, data.schema.classes, strict=True):
+        jets = np.bincount(label[part == number], minlength=len(classes))
+        for jets_of_class, one in zip(jets, classes, strict=True):
             if not jets_of_class:
                 raise UserError(
-                    f"class {label!r} has no jets in the {name} split of {jets.sum()} "
-                    f"jets ({len(labels)} in all); give more data, or other "
-                    "data.fractions"
+                    f"class {one!r} has no jets in the {name} split of {jets.sum()} "
+                    f"jets ({len(label)} in all); give more data or other "
+                    f"data.fractions, or take {one!r} out of the card's label.classes"
                 )
-    learn = part == 0
-    ports = tuple(
-        choose_word(
-            name, features[learn, k], bits=words.bits, unit=unit, tail=words.tail
-        )
-        for k, (name, unit) in enumerate(
-            zip(data.schema.features, data.schema.units, strict=True)
-        )
-    )
-    raw = np.stack([w.encode(features[:, k]) for k, w in enumerate(ports)], axis=1)
-    training, validation, test_jets = (
-        Jets(raw[part == number], labels[part == number]) for number in range(3)
-    )
-    return Dataset(ports, training, validation, test_jets, sources)
 
 
 def _resolve(patterns: tuple[str, ...]) -> list[str]:
@@ -123,19 +233,3 @@ def _resolve(patterns: tuple[str, ...]) -> list[str]:
         else pattern
         for pattern in patterns
     ]
-
-
-def _refuse_common(train: JetSample, test: JetSample) -> None:
-    """Refuses an event on both sides: the test would flatter the network."""
-    kind = np.dtype([("run", "u8"), ("block", "u8"), ("event", "u8")])
-    ours, theirs = (
-        np.unique(np.ascontiguousarray(s.event, np.uint64).view(kind)[:, 0])
-        for s in (train, test)
-    )
-    common = np.intersect1d(ours, theirs)
-    if len(common):
-        raise UserError(
-            f"{len(common)} of {len(theirs)} events of the test files are in the "
-            f"training files too (run, block, event = {common[0]}); use files of "
-            "different events"
-        )

@@ -61,6 +61,7 @@ def draw(
     tried: Sequence[Point],
     chosen: Point,
     budget_luts: int,
+    metric: str = "accuracy",
 ) -> dict[str, str]:
     """All figures by name, each the text of an SVG file.
 
@@ -71,13 +72,14 @@ def draw(
         tried: Networks that were compiled, LUTs counted.
         chosen: The one of these that was taken.
         budget_luts: What it had to fit in.
+        metric: What the training calls the better network.
     """
     with mpl.rc_context(STYLE):
         figures = {
             "roc": roc(quality),
             "confusion": confusion(quality),
-            "front": accuracy_area(front, tried, chosen, budget_luts),
-            "training": training(log, budget_luts),
+            "front": accuracy_area(front, tried, chosen, budget_luts, metric),
+            "training": training(log, budget_luts, metric),
             "scores": scores(quality),
         }
         return {name: svg(figure, name) for name, figure in figures.items()}
@@ -87,8 +89,8 @@ def roc(quality: Quality) -> Figure:
     """Background against signal efficiency of each class, background logarithmic."""
     figure, (axes,) = _figure(1, 5.2, 3.8)
     lowest = max(1e-4, 3 / len(quality.labels))
-    for c, name in enumerate(quality.classes):
-        background, signal = _thinned(*quality.roc(c), lowest)
+    for c, name in enumerate(quality.auc):
+        background, signal = _thinned(*quality.roc(name), lowest)
         label = f"{name}  (AUC {quality.auc[name]:.3f})"
         axes.plot(signal, background, color=_colour(c), label=label)
     axes.set_yscale("log")
@@ -127,7 +129,11 @@ def confusion(quality: Quality) -> Figure:
 
 
 def accuracy_area(
-    front: Sequence[Point], tried: Sequence[Point], chosen: Point, budget_luts: int
+    front: Sequence[Point],
+    tried: Sequence[Point],
+    chosen: Point,
+    budget_luts: int,
+    metric: str = "accuracy",
 ) -> Figure:
     """Validation accuracy against LUTs: estimates of the front, counts of the tried."""
     figure, (axes,) = _figure(1, 10.5, 3.2)
@@ -158,7 +164,7 @@ def accuracy_area(
     axes.axvline(budget_luts, color=INK, linestyle="--", linewidth=1, label="budget")
     axes.set_xscale("log")
     axes.set_xlabel("6-input LUTs")
-    axes.set_ylabel("validation accuracy")
+    axes.set_ylabel(f"validation {metric}")
     axes.legend(loc="best")
     return figure
 
@@ -224,8 +230,10 @@ def accuracy_cost(
     return figure
 
 
-def training(log: Sequence[EpochLog], budget_luts: int) -> Figure:
-    """Loss, accuracy and estimated area over the epochs."""
+def training(
+    log: Sequence[EpochLog], budget_luts: int, metric: str = "accuracy"
+) -> Figure:
+    """Loss, accuracy (or what stands for it) and estimated area over the epochs."""
     figure, (loss, accuracy, area) = _figure(3, 10.5, 2.9)
     epoch = [row.epoch for row in log]
     loss.plot(epoch, [row.loss for row in log], color=COLOURS[0])
@@ -236,7 +244,7 @@ def training(log: Sequence[EpochLog], budget_luts: int) -> Figure:
     accuracy.plot(
         epoch, [row.val_accuracy for row in log], color=COLOURS[1], label="validation"
     )
-    accuracy.set_ylabel("accuracy")
+    accuracy.set_ylabel(metric)
     accuracy.legend(loc="lower right")
     area.plot(epoch, [row.luts for row in log], color=COLOURS[0])
     area.axhline(budget_luts, color=INK, linestyle="--", linewidth=1, label="budget")
@@ -250,13 +258,13 @@ def training(log: Sequence[EpochLog], budget_luts: int) -> Figure:
 
 def scores(quality: Quality) -> Figure:
     """The discriminant of each class, for its own jets and for all others."""
-    figure, panels = _figure(len(quality.classes), 10.5, 2.5, sharey=True)
+    figure, panels = _figure(len(quality.auc), 10.5, 2.5, sharey=True)
     low, high = np.quantile(quality.log_odds, (0.001, 0.999))
     edges = np.linspace(low, max(high, low + 1), 41)
-    for c, (axes, name) in enumerate(zip(panels, quality.classes, strict=True)):
-        own = quality.labels == c
+    for c, (axes, name) in enumerate(zip(panels, quality.auc, strict=True)):
+        column, own = quality.told_by(name)
         for chosen, label, fill in ((own, name, True), (~own, "others", False)):
-            values = np.clip(quality.log_odds[chosen, c], edges[0], edges[-1])
+            values = np.clip(column[chosen], edges[0], edges[-1])
             density, _ = np.histogram(values, edges, density=True)
             axes.stairs(
                 density,

@@ -21,6 +21,8 @@ from trigger.folders import mend, replace
 SUMMARY = "summary.json"
 RECIPE = "recipe.json"
 REPORT = "report.html"
+PHYSICS = "physics.json"
+FIGURES = "figures"
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def _refuse_foreign(target: Path) -> None:
         bundle = Path(json.loads((target / SUMMARY).read_text())["bundle"]).name
     except (OSError, ValueError, KeyError, TypeError):
         bundle = None
-    foreign = sorted(found - {SUMMARY, RECIPE, REPORT, bundle})
+    foreign = sorted(found - {SUMMARY, RECIPE, REPORT, PHYSICS, FIGURES, bundle})
     if bundle is None or foreign:
         raise UserError(
             f"the output folder {str(target)!r} holds {(foreign or sorted(found))[0]!r}, "

@@ -19,11 +19,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from firmware import interpret, netlist, tools
@@ -36,8 +36,10 @@ from workflows import figures, tracking
 from workflows.choose import Block, build
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
+from workflows.networks import aim, builder, layer_shapes
 from workflows.override import settings
 from workflows.progress import Reporter
+from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
 from workflows.versions import installed
 
@@ -66,7 +68,13 @@ class Outcome:
 
 
 def front(
-    recipe: Recipe, plans: Sequence[Plan], most: int, out: Path, reporter: Reporter
+    recipe: Recipe,
+    plans: Sequence[Plan],
+    most: int,
+    out: Path,
+    reporter: Reporter,
+    *,
+    read: Reader = serial,
 ) -> Outcome:
     """Trains, compiles and writes a front.
 
@@ -76,6 +84,7 @@ def front(
         most: Networks that are compiled and counted at most.
         out: Folder of the results; those of an earlier front there are replaced.
         reporter: Is told how it goes.
+        read: How files are read.
 
     Returns:
         The results; a netlist that differs from its network does not raise.
@@ -90,7 +99,7 @@ def front(
     check_memory(recipe, len(plans))
     with _folder(out) as folder:
         reporter.step("read the jets, split them by event, choose the port words")
-        data = prepare(recipe.data, recipe.words)
+        data = prepare(recipe.data, recipe.words, read, recipe.weights)
         flat = {path: value for path, _, value in settings(recipe)}
         prices, seeds = (
             sorted({getattr(plan, name) for plan in plans})
@@ -116,8 +125,11 @@ def front(
             reporter.step(f"judge the {len(kept)} networks of the front, write them")
             report = {
                 "schema_version": SCHEMA_VERSION,
-                "front": [_write(k, b, data, folder) for k, b in enumerate(kept)],
+                "front": [
+                    _write(k, b, recipe, data, folder) for k, b in enumerate(kept)
+                ],
                 "recipe": recipe.name,
+                "accuracy": aim(recipe).metric_name,
                 "clock_mhz": recipe.budget.clock_mhz,
                 "members": len(plans),
                 "prices": prices,
@@ -147,20 +159,17 @@ def check_memory(recipe: Recipe, members: int) -> None:
     Raises:
         UserError: Says how much it takes, and how much there is.
     """
-    words, train = recipe.words, recipe.train
-    widths = (
-        len(recipe.data.schema.features),
-        *train.units,
-        len(recipe.data.schema.classes),
-    )
-    edges = [a * b for a, b in pairwise(widths)]
+    words, train, shapes = recipe.words, recipe.train, layer_shapes(recipe)
     most = min(train.most_address, 64)  # what is wider is refused by the training
-    codes = [2.0 ** min(words.bits, most), *[2.0**most] * len(train.units)]
+    first = 2.0 ** min(words.bits, most) if recipe.data.front_end is None else 2.0**most
+    codes = [first, *[2.0**most] * (len(shapes) - 1)]
+    edges = [a * b for _, a, b in shapes]
     entries = sum(a * b for a, b in zip(edges, codes, strict=True))
     # Entry, slope, raw value and the cotangents of two of them, 4 bytes each.
     tables = 5 * 4 * members * entries
     # Per jet of a batch the value, its code, rest, mask and cotangent, alike.
-    values = 5 * 4 * members * train.batch * sum(widths[1:])
+    made = sum(places * outputs for places, _, outputs in shapes)
+    values = 5 * 4 * members * train.batch * made
     need, room = tables + values, memory()
     if need > room:
         raise UserError(
@@ -240,13 +249,18 @@ def _train(
     def on_epoch(log: EpochLog) -> None:
         logs.append(log)
         if log.member == log.members - 1:  # the best of the epoch speaks for all
-            reporter.epoch(max(logs[-log.members :], key=lambda one: one.val_accuracy))
+            best = max(logs[-log.members :], key=lambda one: one.val_accuracy)
+            reporter.epoch(best, aim(recipe).metric_name)
 
+    task, words = aim(recipe), data.for_training(len(recipe.data.classes))
     trained = train_many(
         recipe.train,
-        data.for_training(len(recipe.data.schema.classes)),
+        words,
         plans,
+        build=builder(recipe, words),
         on_epoch=on_epoch,
+        loss=task.loss,
+        metric=task.metric,
     )
     every = -(-recipe.train.epochs // MOST_POINTS)
     sent = [log for log in logs if (recipe.train.epochs - 1 - log.epoch) % every == 0]
@@ -276,10 +290,11 @@ def _compile(
                 candidate,
                 f"{recipe.block}_m{candidate.member}_e{candidate.epoch}",
                 data.ports,
-                recipe.data.schema.classes,
+                recipe.data.classes,
                 recipe.budget.clock_mhz,
                 yosys,
                 recipe.firmware,
+                data.front,
             )
         except UserError as error:
             return error
@@ -323,10 +338,16 @@ def _row(block: Block) -> dict[str, Any]:
     }
 
 
-def _write(index: int, block: Block, data: Dataset, folder: Path) -> dict[str, Any]:
+def _write(
+    index: int, block: Block, recipe: Recipe, data: Dataset, folder: Path
+) -> dict[str, Any]:
     """Writes the files of a member of the front, and judges it on the test split."""
-    raw = raw_scores(block.candidate.network, data.test.words, block.frozen.out_lsb)
+    read, lsb = data.read(data.test.words), block.frozen.out_lsb
+    raw = raw_scores(block.candidate.network, read, lsb)
     right = np.argmax(raw, axis=1) == data.test.labels
+    good = np.mean(right)
+    if recipe.data.score:
+        good = aim(recipe).metric(jnp.asarray(raw * lsb), jnp.asarray(data.test.labels))
     answers = interpret.run(block.netlist, data.test.words)
     name = f"front_{index}"
     program = Path(NETLISTS) / f"{name}.json"
@@ -339,7 +360,7 @@ def _write(index: int, block: Block, data: Dataset, folder: Path) -> dict[str, A
     row = _row(block)
     return {
         "val_accuracy": row.pop("val_accuracy"),
-        "test_accuracy": float(np.mean(right)),
+        "test_accuracy": float(good),
         **row,
         "netlist": program.as_posix(),
         "rtl": rtl.as_posix(),

@@ -14,27 +14,39 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trigger.datasets.card import Card
 from trigger.errors import UserError, nearest
 from workflows.recipe import Recipe
 
 
 def settings(node: Any, path: str = "") -> Iterator[tuple[str, type, Any]]:
-    """Walks the leaves of nested dataclasses as `(path, declared type, value)`."""
+    """Walks the leaves of nested dataclasses as `(path, declared type, value)`.
+
+    Lists of records, such as the columns of a card, are no settings.
+    """
     hints = typing.get_type_hints(type(node))
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):
             yield from settings(value, f"{path}{field.name}.")
-        else:
+        elif not any(map(_holds_records, typing.get_args(hints[field.name]))):
             yield path + field.name, hints[field.name], value
 
 
-def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+def _holds_records(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) or typing.get_origin(kind) is tuple
+
+
+def override(
+    recipe: Recipe, changes: Sequence[str], *, card: Card | None = None
+) -> Recipe:
     """A copy of the recipe with some settings changed.
 
     Args:
         recipe: Where to start.
         changes: Texts like `train.epochs=10`; of two with one path the last holds.
+        card: What the files hold, instead of the recipe's card; and the files that it
+            names, if it does.
 
     Returns:
         The changed copy.
@@ -50,6 +62,13 @@ def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """
     known = {path: kind for path, kind, _ in settings(recipe)}
     values: dict[str, Any] = {}
+    if card is not None:
+        # Together with the settings, for the inputs are checked against the card.
+        values["data.card"] = card
+        values |= (
+            {"data.files": card.files, "data.test_files": ()} if card.files else {}
+        )
+        known = {k: v for k, v in known.items() if not k.startswith("data.card.")}
     for change in changes:
         path, equals, text = (part.strip() for part in change.partition("="))
         if not equals:

@@ -40,8 +40,8 @@ class Reporter(ABC):
         """Something the person must know before trusting the result."""
 
     @abstractmethod
-    def epoch(self, log: EpochLog) -> None:
-        """An epoch of the training has ended."""
+    def epoch(self, log: EpochLog, metric: str) -> None:
+        """An epoch of the training has ended; `metric` says what its accuracy is."""
 
 
 @final
@@ -75,7 +75,7 @@ class Terminal(Reporter):
             Text(" " * 10 + "WARNING: " + text, style="bold yellow"), soft_wrap=True
         )
 
-    def epoch(self, log: EpochLog) -> None:
+    def epoch(self, log: EpochLog, metric: str) -> None:
         """Moves the bar, or prints a line each tenth of the way."""
         done = log.epoch + 1
         if self.console.is_terminal:
@@ -96,7 +96,7 @@ class Terminal(Reporter):
                 self._task,
                 completed=done,
                 total=log.epochs,
-                description=f"loss {log.loss:.3f}  acc {log.val_accuracy:.4f}  "
+                description=f"loss {log.loss:.3f}  {metric} {log.val_accuracy:.4f}  "
                 f"{log.luts:.0f} LUT",
             )
             return
@@ -106,7 +106,7 @@ class Terminal(Reporter):
             left = log.seconds * (log.epochs - done) / done
             self.note(
                 f"epoch {done}/{log.epochs}  loss {log.loss:.4f}  "
-                f"val. accuracy {log.val_accuracy:.4f}  LUT estimate {log.luts:.0f}  "
+                f"val. {metric} {log.val_accuracy:.4f}  LUT estimate {log.luts:.0f}  "
                 f"{left:.0f} s left"
             )
 

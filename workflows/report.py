@@ -11,6 +11,9 @@ from typing import final
 
 from markupsafe import Markup
 
+FIGURES = ("roc", "confusion", "front", "training", "scores")
+"""Figures that have a place and a text of their own on the page."""
+
 
 @final
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class Content:
     Attributes:
         warnings: Sentences that the reader must see first, such as a check not run.
         calibration: How good the estimates of area are.
-        figures: SVG text by name: roc, confusion, front, training, scores.
+        front_end: What the integers of a front end cost, by feature; may be empty.
+        cuts: What was read and what was left out.
+        working_points: Integer thresholds and what passes them.
+        figures: SVG text by name: roc, confusion, front, training, scores, and any more
+            that the physics gives.
         settings: Every setting of the recipe as `(path, value)`.
         versions: Tools and files that took part, as `(name, version)`.
     """
@@ -55,8 +62,11 @@ class Content:
     calibration: str
     checks: Table
     inputs: Table
+    front_end: Table
     outputs: Table
     data: Table
+    cuts: Table
+    working_points: Table
     figures: Mapping[str, str]
     settings: Sequence[tuple[str, str]]
     versions: Sequence[tuple[str, str]]
@@ -75,4 +85,5 @@ def render(content: Content) -> str:
     )
     page = environment.from_string(template.read_text(encoding="utf-8"))
     figures = {name: Markup(text) for name, text in content.figures.items()}
-    return page.render(c=content, figures=figures)
+    more = [name for name in figures if name not in FIGURES]
+    return page.render(c=content, figures=figures, more=more)

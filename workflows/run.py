@@ -19,15 +19,17 @@ from firmware import bundle, tools, vectors
 from firmware.assemble import assemble
 from firmware.prove import Check, passed
 from models.evaluate import raw_scores
-from models.plan import EpochLog, Goal, TrainResult
-from models.train import train
+from models.plan import EpochLog, Goal, Plan, TrainResult
+from models.train import train_many
 from trigger.errors import UserError
-from workflows import content, figures, report, tracking
+from workflows import content, figures, physics, report, tracking
 from workflows.choose import Block, build, choose
 from workflows.dataset import Dataset, prepare
-from workflows.folder import RECIPE, REPORT, SUMMARY, results
+from workflows.folder import FIGURES, PHYSICS, RECIPE, REPORT, SUMMARY, results
+from workflows.networks import Cost, aim, builder, front_cost, goal
 from workflows.override import settings
 from workflows.progress import Reporter
+from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
 from workflows.scores import judge
 from workflows.summary import Mismatches, Summary, to_json
@@ -56,7 +58,12 @@ class Outcome:
 
 
 def run(
-    recipe: Recipe, out: Path, reporter: Reporter, *, checkpoint: Path | None = None
+    recipe: Recipe,
+    out: Path,
+    reporter: Reporter,
+    *,
+    checkpoint: Path | None = None,
+    read: Reader = serial,
 ) -> Outcome:
     """Runs a recipe.
 
@@ -66,6 +73,7 @@ def run(
         reporter: Is told how it goes.
         checkpoint: File from which the training goes on if it was cut off before, and
             in which it is saved on the way; it stays when the run is complete.
+        read: How files are read.
 
     Returns:
         The summary and the checks.  A failed check does not raise: the results are
@@ -79,15 +87,23 @@ def run(
         raise UserError(f"the budget cannot be checked: {yosys.missing}")
     with results(out) as folder:
         reporter.step("read the jets, split them by event, choose the port words")
-        data = prepare(recipe.data, recipe.words)
+        data = prepare(recipe.data, recipe.words, read, recipe.weights)
         for line in _counts(data):
             reporter.note(line)
+        for line in _doubts(recipe, data):
+            reporter.warn(line)
+        front = front_cost(data.front, recipe.budget.clock_mhz, yosys)
+        if data.front:
+            reporter.note(
+                f"the front end alone takes {front.luts} LUTs and {front.ns:.1f} ns"
+            )
+        wanted = goal(recipe, front)
         flat = {path: value for path, _, value in settings(recipe)}
         tags = {"id": recipe.block, "data": data.hash(), "seed": str(recipe.seed)}
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train within {recipe.budget.luts} LUTs")
             _warn_of_few_steps(recipe, len(data.training.labels), reporter)
-            trained = _train(recipe, data, record, reporter, checkpoint)
+            trained = _train(recipe, data, wanted, record, reporter, checkpoint)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
@@ -95,8 +111,12 @@ def run(
 
             reporter.step("compile the best networks until one fits the budget")
             block, tried = choose(
-                trained.front, recipe.budget, _builder(recipe, data, yosys, reporter)
+                trained.front,
+                recipe.budget,
+                _builder(recipe, data, yosys, front, reporter),
+                wanted,
             )
+            validation = _network_answers(block, data, data.validation.words)
 
             reporter.step("prove network = NumPy = C++ = Verilog = VHDL")
             words = vectors.make(
@@ -105,7 +125,15 @@ def run(
                 random=recipe.verify.random_words,
                 seed=recipe.seed,
             )
-            expected = _network_answers(block, words.words)
+            expected = _network_answers(block, data, words.words)
+            found = physics.judge(
+                *(recipe, data, validation, expected[: len(data.test.labels)]),
+                block.interface.outputs[0],
+            )
+            block = dataclasses.replace(
+                block,
+                interface=dataclasses.replace(block.interface, decision=found.decision),
+            )
             versions = installed()
             contents = assemble(
                 block.design,
@@ -113,6 +141,7 @@ def run(
                 expected,
                 network=lambda numpy: numpy,  # `expected` is the network's word
                 semver=recipe.version,
+                reports={PHYSICS: json.dumps(found.numbers, indent=1) + "\n"},
                 provenance=_provenance(recipe, data, record, versions),
             )
             checks = contents.checks
@@ -128,7 +157,8 @@ def run(
                 expected[: len(data.test.labels)],
                 data.test.labels,
                 block.frozen.out_lsb,
-                recipe.data.schema.classes,
+                recipe.data.classes,
+                found.decision,
             )
             summary = Summary(
                 recipe=recipe.name,
@@ -149,6 +179,7 @@ def run(
                 bundle=str(out / recipe.block),
                 mlflow_run_id=record.run_id,
                 seed=recipe.seed,
+                working_points=found.numbers["working_points"],
             )
             drawn = figures.draw(
                 quality,
@@ -157,18 +188,27 @@ def run(
                 tried=[_point(one) for one in tried],
                 chosen=_point(block),
                 budget_luts=recipe.budget.luts,
+                metric=aim(recipe).metric_name,
             )
+            drawn |= {figure.name: figure.svg for figure in found.figures}
             page = content.make(
-                recipe, data, trained, block, quality, summary, checks, drawn, versions
+                *(recipe, data, trained, block, quality, summary, checks, drawn),
+                *(versions, found.numbers),
             )
             (folder / REPORT).write_text(report.render(page), encoding="utf-8")
             (folder / SUMMARY).write_text(to_json(summary, indent=1) + "\n")
             (folder / RECIPE).write_text(
                 json.dumps(dataclasses.asdict(recipe), indent=1) + "\n"
             )
+            (folder / PHYSICS).write_text(json.dumps(found.numbers, indent=1) + "\n")
+            (folder / FIGURES).mkdir()
+            for figure in found.figures:
+                (folder / FIGURES / f"{figure.name}.svg").write_text(figure.svg)
+                (folder / FIGURES / f"{figure.name}.json").write_text(figure.json)
+                record.text(figure.json, f"figures/{figure.name}.json")
             for name, text in drawn.items():
                 record.text(text, f"figures/{name}.svg")
-            for name in (REPORT, SUMMARY, RECIPE):
+            for name in (REPORT, SUMMARY, RECIPE, PHYSICS):
                 record.files(folder / name, "")
             record.files(folder / recipe.block, f"bundle/{recipe.block}")
             record.results(_metrics(summary))
@@ -189,22 +229,45 @@ def _warn_of_few_steps(recipe: Recipe, jets: int, reporter: Reporter) -> None:
 
 def _counts(data: Dataset) -> list[str]:
     files = ", ".join(f"{s.name} ({s.jets:,} jets)" for s in data.sources)
+    first = data.cuts.steps[0].objects if data.cuts.steps else data.cuts.kept
     return [
         files,
+        *(data.cuts.table().splitlines() if data.cuts.kept < first else ()),
         f"{len(data.training.labels):,} training, {len(data.validation.labels):,} "
         f"validation, {len(data.test.labels):,} test; {len(data.ports)} ports of "
         f"{sum(word.bits for word in data.ports)} bits",
     ]
 
 
+def _doubts(recipe: Recipe, data: Dataset) -> list[str]:
+    """What a person should know of the data before time is spent on them."""
+    lines = [f"left out {skipped.name}: {skipped.reason}" for skipped in data.skipped]
+    most = {name: share for name, share in data.saturated.items() if share > 0.02}
+    if most:
+        name = max(most, key=lambda one: most[one])
+        lines.append(
+            f"{len(most)} ports saturate for more than 2 % of the training values, "
+            f"{name} for {100 * most[name]:.1f} %; raise words.tail or words.bits"
+        )
+    places = recipe.data.places
+    if places and data.fullest < places:
+        lines.append(
+            f"the fullest jet has {data.fullest} particles, places {data.fullest + 1} to "
+            f"{places} are always empty; give data with more, or fewer places"
+        )
+    return lines
+
+
 def _train(
     recipe: Recipe,
     data: Dataset,
+    wanted: Goal,
     record: tracking.Track,
     reporter: Reporter,
     checkpoint: Path | None,
 ) -> TrainResult:
     """Trains, with the curves flowing to MLflow on the way."""
+    task = aim(recipe)
     waiting: list[EpochLog] = []
     flushed = time.monotonic()
 
@@ -214,7 +277,7 @@ def _train(
 
     def on_epoch(log: EpochLog) -> None:
         nonlocal flushed
-        reporter.epoch(log)
+        reporter.epoch(log, task.metric_name)
         waiting.append(log)
         if time.monotonic() - flushed > FLUSH_SECONDS:
             flush()
@@ -228,15 +291,14 @@ def _train(
         )
         waiting.extend(done)
 
-    trained = train(
+    words = data.for_training(len(recipe.data.classes))
+    trained = train_many(
         recipe.train,
-        data.for_training(len(recipe.data.schema.classes)),
-        goal=Goal(
-            float(recipe.budget.luts),
-            recipe.budget.latency_ns,
-            recipe.budget.clock_mhz,
-        ),
-        seed=recipe.seed,
+        words,
+        (Plan(recipe.seed, wanted),),
+        build=builder(recipe, words),
+        loss=task.loss,
+        metric=task.metric,
         on_epoch=on_epoch,
         on_resume=on_resume,
         save=checkpoint,
@@ -251,30 +313,34 @@ def _curve(log: EpochLog) -> dict[str, float]:
 
 
 def _builder(
-    recipe: Recipe, data: Dataset, yosys: tools.Tool, reporter: Reporter
+    recipe: Recipe, data: Dataset, yosys: tools.Tool, front: Cost, reporter: Reporter
 ) -> Callable[..., Block]:
     def compiled(candidate: Any) -> Block:
         block = build(
             candidate,
             recipe.block,
             data.ports,
-            recipe.data.schema.classes,
+            recipe.data.classes,
             recipe.budget.clock_mhz,
             yosys,
             recipe.firmware,
+            data.front,
         )
+        block = dataclasses.replace(block, metric=aim(recipe).metric_name)
         fits = "fits" if block.fits(recipe.budget) else "does not fit"
-        reporter.note(f"{block}: {fits}, estimated at {candidate.luts:.0f} LUTs")
+        reporter.note(
+            f"{block}: {fits}, estimated at {candidate.luts + front.luts:.0f} LUTs"
+        )
         return block
 
     return compiled
 
 
 def _network_answers(
-    block: Block, words: Int64[np.ndarray, "events ports"]
+    block: Block, data: Dataset, words: Int64[np.ndarray, "events ports"]
 ) -> Int64[np.ndarray, "events classes"]:
-    """What the trained network itself says, in JAX."""
-    return raw_scores(block.candidate.network, words, block.frozen.out_lsb)
+    """What the trained network itself says, in JAX, behind a front end in NumPy."""
+    return raw_scores(block.candidate.network, data.read(words), block.frozen.out_lsb)
 
 
 def _mismatches(check: Check) -> int | None:

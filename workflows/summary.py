@@ -10,8 +10,8 @@ Conventions
 """
 
 import json
-from dataclasses import asdict, dataclass
-from typing import final
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +37,8 @@ class Summary:
         events_checked: Words compared on every path: test split, random and corners.
         train_seconds: Wall time of the training alone.
         samples_per_second: Training jets times passes, by `train_seconds`.
+        working_points: By signal class, the integer threshold and what passes it; as in
+            `physics.json`.
     """
 
     recipe: str
@@ -55,6 +57,7 @@ class Summary:
     bundle: str
     mlflow_run_id: str
     seed: int
+    working_points: list[dict[str, Any]] = field(default_factory=list)
 
 
 def to_json(summary: Summary, *, indent: int | None = None) -> str:

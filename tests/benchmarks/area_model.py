@@ -48,7 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load("jsc_hlf")
     data = prepare(recipe.data, recipe.words)
-    classes = recipe.data.schema.classes
+    classes = recipe.data.classes
     config = replace(
         recipe.train,
         epochs=args.epochs,

@@ -47,7 +47,7 @@ from models.frozen import FrozenPort
 from models.plan import Goal
 from models.settings import TrainConfig
 from models.train import train
-from workflows.recipes.jsc_hlf import SCHEMA
+from workflows.recipes.samples import CLASSES
 
 CLOCK_MHZ = 360.0
 
@@ -70,7 +70,7 @@ def trained(data_folder: Path, epochs: int) -> list[Netlist]:
         for luts in np.geomspace(200, max(c.luts for c in front), 7):
             one = min(front, key=lambda c: abs(math.log(c.luts / luts)))
             name = f"s{seed}_{one.luts:.0f}"
-            found[name] = translate(freeze(one.network, words, SCHEMA.classes), name)
+            found[name] = translate(freeze(one.network, words, CLASSES), name)
     return list(found.values())
 
 

@@ -52,7 +52,7 @@ def epochs(
 def words_of(recipe: Recipe) -> TrainData:
     """The recipe's words and labels, as the training takes them."""
     data = prepare(recipe.data, recipe.words)
-    return data.for_training(len(recipe.data.schema.classes))
+    return data.for_training(len(recipe.data.classes))
 
 
 def main() -> None:

@@ -43,10 +43,11 @@ from models.evaluate import ready, scores
 from models.plan import Candidate, Goal, TrainData, keep
 from models.settings import TrainConfig
 from models.train import train
-from trigger.jets import JetSample, read_jets
+from trigger.datasets import read as reader
+from trigger.datasets.sample import Sample
 from trigger.words import Word, choose_word
 from workflows.choose import Block, build
-from workflows.recipes.jsc_hlf import SCHEMA
+from workflows.recipes.samples import CLASSES, HIGH_LEVEL, JETS
 
 COMBINATIONAL_MHZ = 20.0
 """Between the ranks at its ports the block is one cycle, as the peer's is counted."""
@@ -79,17 +80,17 @@ def peer_ns(netlist: Netlist) -> float:
     return max(at[index] for _, index in netlist.outputs)
 
 
-def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, JetSample]:
+def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, Sample]:
     """The peer's split: four files to train on, one to choose with, one to test on."""
     train_jets, val, test = (
-        read_jets([str(folder / f"jsc_pythia_{name}.root") for name in names], SCHEMA)
+        reader.read(JETS, [str(folder / f"jsc_pythia_{name}.root") for name in names])
         for names in ([f"train_{k}" for k in range(4)], ["val_0"], ["test_0"])
     )
     ports = tuple(
-        choose_word(name, train_jets.features[:, k], bits=PORT_BITS, unit=unit)
-        for k, (name, unit) in enumerate(
-            zip(SCHEMA.features, SCHEMA.units, strict=True)
+        choose_word(
+            name, train_jets.column(name), bits=PORT_BITS, unit=JETS.column(name).unit
         )
+        for name in HIGH_LEVEL
     )
     data = TrainData(
         encoded(ports, train_jets),
@@ -98,16 +99,14 @@ def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, JetSample]:
         val.label,
         bits=tuple(port.bits for port in ports),
         signed=tuple(port.signed for port in ports),
-        classes=len(SCHEMA.classes),
+        classes=len(CLASSES),
     )
     return ports, data, test
 
 
-def encoded(ports: Sequence[Word], jets: JetSample) -> np.ndarray:
+def encoded(ports: Sequence[Word], jets: Sample) -> np.ndarray:
     """The port words of some jets."""
-    return np.stack(
-        [port.encode(jets.features[:, k]) for k, port in enumerate(ports)], axis=1
-    )
+    return np.stack([port.encode(jets.column(port.name)) for port in ports], axis=1)
 
 
 def spread(front: Sequence[Candidate], most: int, lowest: float) -> list[Candidate]:
@@ -130,7 +129,7 @@ def one_seed(
     configs: Sequence[TrainConfig],
     ports: tuple[Word, ...],
     data: TrainData,
-    test: JetSample,
+    test: Sample,
     seed: int,
     most: int,
 ) -> dict[str, Any]:
@@ -146,9 +145,8 @@ def one_seed(
     words = jnp.asarray(encoded(ports, test), jnp.int32)
 
     def compiled(candidate: Candidate) -> tuple[Candidate, Block]:
-        classes = SCHEMA.classes
         return candidate, build(
-            candidate, "quality_v1_0_0", ports, classes, COMBINATIONAL_MHZ, yosys
+            candidate, "quality_v1_0_0", ports, CLASSES, COMBINATIONAL_MHZ, yosys
         )
 
     with ThreadPoolExecutor(2) as pool:

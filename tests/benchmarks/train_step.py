@@ -36,7 +36,7 @@ from models.plan import Goal, TrainData
 from models.settings import TrainConfig
 from models.train import train
 from workflows.dataset import prepare
-from workflows.recipe import Words
+from workflows.groups import Words
 from workflows.recipes import load
 
 
@@ -49,7 +49,7 @@ def jets(bits: int) -> TrainData:
     """The embedded jets as words of `bits`."""
     recipe = load("jsc_hlf")
     data = prepare(recipe.data, Words(bits))
-    return data.for_training(len(recipe.data.schema.classes))
+    return data.for_training(len(recipe.data.classes))
 
 
 def fresh(data: TrainData, config: TrainConfig) -> Any:

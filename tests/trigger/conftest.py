@@ -5,22 +5,7 @@ import numpy as np
 import pytest
 import uproot
 
-from trigger.jets import JetSchema
-
 COUNTS = (2, 1, 0, 1)  # jets in each of four events
-
-
-@pytest.fixture
-def schema():
-    """Two features and two classes."""
-    return JetSchema(
-        tree="Events",
-        features=("Jet_mass", "Jet_zlogz"),
-        units=("GeV", ""),
-        label="Jet_label",
-        event=("run", "luminosityBlock", "event"),
-        classes=("g", "q"),
-    )
 
 
 @pytest.fixture

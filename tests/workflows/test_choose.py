@@ -8,11 +8,11 @@ import pytest
 
 from firmware import tools
 from models.architectures import lut_mlp
-from models.plan import Candidate
+from models.plan import Candidate, Goal
 from trigger.errors import UserError
 from trigger.words import Word
 from workflows.choose import build, choose
-from workflows.recipe import Budget, Firmware
+from workflows.groups import Budget, Firmware
 
 CLOCK_MHZ = 200.0
 
@@ -86,6 +86,36 @@ def test_the_best_block_that_really_fits_is_taken(front, compiler, factor, wante
     assert [one.candidate.val_accuracy for one in tried] == sorted(
         (one.candidate.val_accuracy for one in tried), reverse=True
     )
+
+
+def test_where_estimates_were_too_high_larger_networks_get_their_chance(
+    front, compiler
+):
+    block, tried = choose(front, Budget(luts=1000), compiler(0.5))
+    assert block.candidate.luts == 2000
+    assert [one.candidate.luts for one in tried] == [1100, 2000]
+
+
+def test_a_larger_one_that_does_not_fit_after_all_leaves_the_one_that_does(
+    front, compiler
+):
+    def compiled(candidate):
+        return compiler(0.5 if candidate.luts <= 1100 else 0.7)(candidate)
+
+    block, tried = choose(front, Budget(luts=1000), compiled)
+    assert block.candidate.luts == 1400
+    assert [one.candidate.luts for one in tried] == [1100, *range(2000, 1300, -100)]
+
+
+def test_what_stands_before_the_network_leaves_it_less_room(front, compiler):
+    # Of 1,000 LUTs a front end takes 600, which every compiled block has as well.
+    def compiled(candidate):
+        block = compiler(1.0)(candidate)
+        return replace(block, area=replace(block.area, luts=block.area.luts + 600))
+
+    room = Goal(400.0, 1000.0, CLOCK_MHZ)
+    block, _ = choose(front, Budget(luts=1000), compiled, room)
+    assert block.candidate.luts == 400
 
 
 def test_of_equal_accuracy_the_smaller_is_taken(front, compiler):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_run import SMALL, mlflow_runs, visible, write_jets
+from test_run import CARD, SMALL, mlflow_runs, visible, write_jets
 
 from firmware import interpret, netlist, synth, tools
 from models.plan import Candidate, TrainResult
+from trigger.datasets import card_text
 from trigger.errors import UserError
 from workflows import front as workflow
 from workflows.choose import Block
@@ -27,7 +28,7 @@ TIMES = {"train_cpu_seconds", "train_seconds", "samples_per_second", "mlflow_run
 
 
 def command(*more):
-    data = ["--data", "jets.root"]
+    data = ["--card", "toy.toml", "--data", "jets.root"]
     return ["front", "jsc_hlf", *data, *SWEEP, "--set", *SMALL, *more]
 
 
@@ -129,6 +130,7 @@ def place(tmp_path_factory):
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         write_jets("jets.root")
+        card_text.save(CARD, Path("toy.toml"))
         yield folder
 
 
@@ -140,7 +142,13 @@ def first(place):
 
 
 def test_a_job_leaves_its_folder_and_the_record_and_nothing_else(place, first):
-    assert visible(place) == ["jets.root", "mlartifacts", "mlflow.db", "one"]
+    assert visible(place) == [
+        "jets.root",
+        "mlartifacts",
+        "mlflow.db",
+        "one",
+        "toy.toml",
+    ]
     parts = ["front.json", "front.svg", "netlists", "recipe.json", "rtl"]
     assert visible(place / "one") == parts
     names = [f"front_{k}" for k in range(len(first["front"]))]
@@ -179,7 +187,7 @@ def test_no_network_of_the_front_beats_another(first):
 
 
 def test_every_netlist_has_the_stated_accuracy_and_no_mismatch(place, first):
-    recipe = override(load("jsc_hlf"), [*SMALL, "data.files=jets.root"])
+    recipe = override(load("jsc_hlf"), [*SMALL, "data.files=jets.root"], card=CARD)
     test = prepare(recipe.data, recipe.words).test
     assert first["test_jets"] == len(test.labels)
     for row in first["front"]:
@@ -232,7 +240,13 @@ def test_the_same_seeds_give_the_same_front_in_the_same_folder(place, first, cap
     assert json.loads(line) == json.loads((place / "one" / "front.json").read_text())
     assert netlists() == before
     assert steady(json.loads(line)) == steady(first)
-    assert visible(place) == ["jets.root", "mlartifacts", "mlflow.db", "one"]
+    assert visible(place) == [
+        "jets.root",
+        "mlartifacts",
+        "mlflow.db",
+        "one",
+        "toy.toml",
+    ]
 
 
 def test_ctrl_c_is_one_line_and_leaves_the_earlier_front(
@@ -247,7 +261,13 @@ def test_ctrl_c_is_one_line_and_leaves_the_earlier_front(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "jetlut front: interrupted, nothing kept"
     assert (place / "one" / "front.json").read_bytes() == before
-    assert visible(place) == ["jets.root", "mlartifacts", "mlflow.db", "one"]
+    assert visible(place) == [
+        "jets.root",
+        "mlartifacts",
+        "mlflow.db",
+        "one",
+        "toy.toml",
+    ]
 
 
 def test_a_clock_that_no_network_meets_is_one_line(place, first, capsys, monkeypatch):

@@ -20,8 +20,11 @@ CONTENT = Content(
     calibration="within 5 %",
     checks=EMPTY,
     inputs=EMPTY,
+    front_end=EMPTY,
     outputs=EMPTY,
     data=EMPTY,
+    cuts=EMPTY,
+    working_points=EMPTY,
     figures={
         name: f'<svg id="{name}"></svg>'
         for name in ("roc", "confusion", "front", "training", "scores")

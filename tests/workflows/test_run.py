@@ -2,18 +2,19 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import uproot
 
+from trigger.datasets import card_text
+from trigger.datasets.card import BranchLabel, Card, Column, Identity
 from workflows import run as workflow
 from workflows.cli import main
 
 SMALL = [
-    *("data.schema.tree=Jets", "data.schema.features=a,b,c", "data.schema.units=,,GeV"),
-    *("data.schema.label=label", "data.schema.event=run,block,event"),
-    *("data.schema.classes=q,t", "train.units=3", "train.batch=128"),
+    *("data.inputs=a,b,c", "train.units=3", "train.batch=128"),
     *("train.epochs=3", "train.most_address=4", "words.bits=6", "budget.luts=400"),
     *("verify.random_words=200", "data.fractions=0.5,0.2,0.3"),
 ]
@@ -35,7 +36,15 @@ KEYS = [
     "bundle",
     "mlflow_run_id",
     "seed",
+    "working_points",
 ]
+CARD = Card(
+    name="toy",
+    tree="Jets",
+    event=Identity("run", "block", "event"),
+    columns=(Column("a", "a"), Column("b", "b"), Column("c", "c", "GeV")),
+    label=BranchLabel("label", ("q", "t")),
+)
 
 
 def write_jets(path, jets=900):
@@ -56,7 +65,8 @@ def write_jets(path, jets=900):
 
 
 def command(*more):
-    return ["run", "jsc_hlf", "--data", "jets.root", "--set", *SMALL, *more]
+    given = ["--card", "toy.toml", "--data", "jets.root", "--set", *SMALL]
+    return ["run", "jsc_hlf", *given, *more]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +77,7 @@ def place(tmp_path_factory):
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         write_jets("jets.root")
+        card_text.save(CARD, Path("toy.toml"))
         yield folder
 
 
@@ -90,9 +101,16 @@ def visible(place):
 
 def test_a_run_leaves_its_folder_and_the_record_and_nothing_else(place, first):
     assert first == 0
-    assert visible(place) == ["jets.root", "mlartifacts", "mlflow.db", "one"]
+    assert visible(place) == [
+        "jets.root",
+        "mlartifacts",
+        "mlflow.db",
+        "one",
+        "toy.toml",
+    ]
     assert visible(place / "one") == [
-        *("jsc_hlf_v1_0_0", "recipe.json", "report.html", "summary.json")
+        *("figures", "jsc_hlf_v1_0_0", "physics.json", "recipe.json", "report.html"),
+        "summary.json",
     ]
 
 
@@ -189,7 +207,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(place, first, capsys, monkeypatch
         raise KeyboardInterrupt
 
     before = visible(place)
-    monkeypatch.setattr(workflow, "train", interrupted)
+    monkeypatch.setattr(workflow, "train_many", interrupted)
     assert main(command("--out", "two")) == 130
     *remarks, last = capsys.readouterr().err.splitlines()
     assert last == "jetlut run: interrupted, nothing kept"
@@ -216,7 +234,10 @@ def test_without_a_compiler_the_bundle_says_so(place, first, capsys, monkeypatch
 def test_an_event_on_both_sides_of_the_test_is_refused(place, capsys):
     write_jets("other.root", 20)
     assert main([*command(), "--test-data", "other.root"]) == 2
-    assert "10 of 10 events of the test files" in capsys.readouterr().err
+    assert (
+        "20 of the 20 jets of 'test files' are of the 10 events"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_split_without_a_class_is_refused(place, capsys):

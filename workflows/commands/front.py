@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from trigger.errors import UserError
+from workflows.asked import add_options, asked, asked_reader
 
 EXAMPLE = """\
 examples:
@@ -113,7 +114,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", help="name of a recipe, see jetlut recipes")
+    add_options(parser)
     parser.add_argument(
         "--prices",
         type=int,
@@ -149,23 +150,6 @@ def add_parser(commands) -> None:
         help="networks that are compiled and counted at most (default: %(default)s)",
     )
     parser.add_argument(
-        "--data", nargs="+", metavar="GLOB", help="ROOT files instead of the recipe's"
-    )
-    parser.add_argument(
-        "--test-data",
-        nargs="+",
-        metavar="GLOB",
-        help="ROOT files that are the test set; the others are then not tested on",
-    )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="A.B=C",
-        help="change settings, see jetlut recipes RECIPE",
-    )
-    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
@@ -181,14 +165,9 @@ def run(args: argparse.Namespace) -> int:
     """Trains the front and prints it; 1 if a netlist differs from its network."""
     from rich.console import Console
 
-    from workflows.override import override
     from workflows.progress import terminal
-    from workflows.recipe import with_files
-    from workflows.recipes import load
 
-    recipe = with_files(
-        override(load(args.recipe), args.set), args.data, args.test_data
-    )
+    recipe, read = asked(args), asked_reader(args)
     sweep = Sweep(
         args.prices, args.lowest, args.highest, _seeds(args.seeds), args.compile
     )
@@ -201,7 +180,9 @@ def run(args: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         with terminal(Console(stderr=True, highlight=False)) as reporter:
-            outcome = workflow.front(recipe, plans, sweep.compile, out, reporter)
+            outcome = workflow.front(
+                recipe, plans, sweep.compile, out, reporter, read=read
+            )
     finally:
         signal.signal(signal.SIGTERM, before)
     if args.json:

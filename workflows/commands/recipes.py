@@ -2,11 +2,20 @@
 
 import argparse
 
+from trigger.errors import UserError
+
 EXAMPLE = """\
 example:
   $ jetlut recipes
   jsc_hlf       five jet classes from 16 high-level features, half a minute of training
   jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
+  jsc_plf       five jet classes from 16 particles of 3 features, permutation invariant
+  jsc_plf_8     the same from 8 particles
+  jsc_plf_32    the same from 32 particles
+  jsc_plf_64    the same from 64 particles
+  jsc_plf_wide  the same from 16 particles of 16 features
+  l1_jets       five jet classes from the link words of 16 candidates, pile-up 140
+  top_tag       top against quark and gluon, one score, an integer working point at 1 %
 """
 
 
@@ -22,14 +31,30 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "recipe", nargs="?", help="show all settings of this one instead"
     )
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="print that recipe's card instead: what its files hold, to be changed for "
+        "other files and given to jetlut run --card",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints one line a recipe, or one line a setting of a single recipe."""
+    """Prints one line a recipe, or the settings or the card of a single one.
+
+    Raises:
+        UserError: There is no such recipe, or a card of none is asked for.
+    """
+    from trigger.datasets.card_text import dumps
     from workflows.override import settings
     from workflows.recipes import MODULES, load
 
+    if args.card:
+        if not args.recipe:
+            raise UserError("a card is a recipe's; say which, as in jsc_hlf --card")
+        print(dumps(load(args.recipe).data.card), end="")
+        return 0
     if args.recipe:
         rows = [
             (path, ",".join(map(str, value)) if isinstance(value, tuple) else value)

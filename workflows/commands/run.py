@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workflows.asked import add_options, asked, asked_reader
+
 EXAMPLE = """\
 examples:
   $ jetlut run jsc_hlf
@@ -47,24 +49,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", help="name of a recipe, see jetlut recipes")
-    parser.add_argument(
-        "--data", nargs="+", metavar="GLOB", help="ROOT files instead of the recipe's"
-    )
-    parser.add_argument(
-        "--test-data",
-        nargs="+",
-        metavar="GLOB",
-        help="ROOT files that are the test set; the others are then not tested on",
-    )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="A.B=C",
-        help="change settings, see jetlut recipes RECIPE",
-    )
+    add_options(parser)
     parser.add_argument("--seed", type=int, help="seed of the training")
     parser.add_argument(
         "--out",
@@ -89,14 +74,9 @@ def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints where everything is; 1 if a proof failed."""
     from rich.console import Console
 
-    from workflows.override import override
     from workflows.progress import terminal
-    from workflows.recipe import with_files
-    from workflows.recipes import load
 
-    recipe = with_files(
-        override(load(args.recipe), args.set), args.data, args.test_data
-    )
+    recipe, read = asked(args), asked_reader(args)
     if args.seed is not None:
         recipe = replace(recipe, seed=args.seed)
     out = (
@@ -109,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         with terminal(Console(stderr=True, highlight=False)) as reporter:
-            outcome = workflow.run(recipe, out, reporter, checkpoint=args.checkpoint)
+            outcome = workflow.run(
+                recipe, out, reporter, checkpoint=args.checkpoint, read=read
+            )
     finally:
         signal.signal(signal.SIGTERM, before)
     if args.json:
@@ -117,6 +99,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(outcome)
     return 0 if outcome.proven else 1
+
+
+def _working_point(summary: Any) -> list[tuple[str, str]]:
+    """What a block with one score passes at its threshold."""
+    if len(summary.working_points) != 1:
+        return []
+    (row,) = summary.working_points
+    signal, others = (
+        f"{100 * row[name]['value']:.{digits}f} %"
+        for name, digits in (("signal_efficiency", 1), ("background_efficiency", 2))
+    )
+    what = f"{signal} of {row['signal']}, {others} of all others"
+    return [(f"score >= {row['threshold']}", what)]
 
 
 def _stop(number: int, _frame: Any) -> None:
@@ -133,6 +128,7 @@ def _show(outcome: Any) -> None:
     rows = [
         ("accuracy", f"{s.accuracy:.4f}"),
         ("AUC", "  ".join(f"{name} {value:.4f}" for name, value in s.auc.items())),
+        *_working_point(s),
         ("LUTs, FFs (estimate)", f"{s.luts:,}, {s.ffs:,}"),
         (
             "latency",

@@ -14,6 +14,13 @@ MODULES: Mapping[str, str] = MappingProxyType(
     {
         "jsc_hlf": "workflows.recipes.jsc_hlf",
         "jsc_hlf_full": "workflows.recipes.jsc_hlf",
+        "jsc_plf": "workflows.recipes.jsc_plf",
+        "jsc_plf_8": "workflows.recipes.jsc_plf",
+        "jsc_plf_32": "workflows.recipes.jsc_plf",
+        "jsc_plf_64": "workflows.recipes.jsc_plf",
+        "jsc_plf_wide": "workflows.recipes.jsc_plf",
+        "l1_jets": "workflows.recipes.l1_jets",
+        "top_tag": "workflows.recipes.top_tag",
     }
 )
 """Recipe name to the module that holds it in its own `RECIPES`."""

@@ -9,48 +9,20 @@ generated for this project.  `jsc_hlf` trains for about half a minute on two cor
 from dataclasses import replace
 
 from models.settings import TrainConfig
-from trigger.jets import JetSchema
-from workflows.recipe import Budget, Data, Recipe, Verify, Words
-
-FEATURES = (
-    "zlogz",
-    "c1_b0_mmdt",
-    "c1_b1_mmdt",
-    "c1_b2_mmdt",
-    "c2_b1_mmdt",
-    "c2_b2_mmdt",
-    "d2_b1_mmdt",
-    "d2_b2_mmdt",
-    "d2_a1_b1_mmdt",
-    "d2_a1_b2_mmdt",
-    "m2_b1_mmdt",
-    "m2_b2_mmdt",
-    "n2_b1_mmdt",
-    "n2_b2_mmdt",
-    "mass_mmdt",
-    "multiplicity",
-)
-"""Energy correlation functions of groomed jets and their ratios, the groomed mass and
-the number of constituents; pure numbers but for the mass."""
-
-SCHEMA = JetSchema(
-    tree="Events",
-    features=tuple(f"Jet_{name}" for name in FEATURES),
-    units=tuple("GeV" if name == "mass_mmdt" else "" for name in FEATURES),
-    label="Jet_label",
-    event=("run", "luminosityBlock", "event"),
-    classes=("g", "q", "t", "w", "z"),
-)
+from workflows.groups import Budget, Data, Verify, Words
+from workflows.recipe import Recipe
+from workflows.recipes.samples import HIGH_LEVEL, JETS
 
 DEMO = Recipe(
     name="jsc_hlf",
     description="five jet classes from 16 high-level features, half a minute of training",
-    data=Data(SCHEMA),
+    data=Data(JETS, HIGH_LEVEL),
     # Seven bits resolve the groomed mass to 2 GeV, a fifth of what separates W and Z.
     words=Words(bits=7),
     train=TrainConfig(epochs=100),
     budget=Budget(luts=1000, latency_ns=25.0, clock_mhz=360.0),
     verify=Verify(random_words=10_000),
+    quick=(("train.epochs", "40"), ("verify.random_words", "1000")),
 )
 
 FULL = replace(
@@ -60,6 +32,7 @@ FULL = replace(
     # Small batches use each jet more often; the reference converges best at 512 too.
     train=TrainConfig(epochs=900, batch=512, areas=(1.5, 0.9, 0.6, 0.4)),
     budget=Budget(luts=1500, latency_ns=25.0, clock_mhz=360.0),
+    quick=(*DEMO.quick, ("train.batch", "1024")),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (DEMO, FULL)}

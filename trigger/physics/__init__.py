@@ -1,0 +1,1 @@
+"""Trigger physics: efficiencies, ROCs, working points, rates, turn-ons, clocks."""
