@@ -149,10 +149,11 @@ def train_many(
     )
     what = (loss.__qualname__, metric.__qualname__)
     key = checkpoint.fingerprint(config, data, plans, state[:2], what)
+    first = [measure(network, x_val, clock).luts for network in networks]
     run = Run(
-        lut=[Price(config.price) for _ in plans],
+        lut=[Price(min(config.price, MOST_AT_START / max(first))) for _ in plans],
         ns=[Price(config.latency_price) for _ in plans],
-        first=[measure(network, x_val, clock).luts for network in networks],
+        first=first,
     )
     if save is not None and checkpoint.exists(save):
         (state, fixed), run = resume(save, key, (state, fixed), shapes)
@@ -289,6 +290,10 @@ def _tagger(config: TrainConfig, data: TrainData) -> Callable[[int], Any]:
 
     return build
 
+
+MOST_AT_START = 0.1
+"""Loss that the area of the largest network may bring before it is trained: a price that
+outweighs the data would prune it before anything is learned."""
 
 FIRST_SHARE, RAMP = 0.03, 0.5
 """Prices of a front start at this share of themselves and rise for half of the epochs."""

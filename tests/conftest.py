@@ -5,12 +5,15 @@ is checked against its annotations by beartype.  The hook must be in place befor
 first of them is imported, hence the order of this file.
 """
 
+import gc
 import os
+import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -25,3 +28,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("jetlut")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """Compiled programs of a file are of no use to the next, and take gigabytes."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()

@@ -15,6 +15,7 @@ Conventions
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -95,9 +96,37 @@ class Field:
         return self.type.decode(raw, name=f"field {self.name!r}") * self.scale
 
 
+class Fields(ABC):
+    """What has fields by name: the way between counts and physical values."""
+
+    @abstractmethod
+    def __getitem__(self, name: str) -> Field:
+        """The field of a name."""
+
+    def from_physics(
+        self, values: Mapping[str, Shaped[np.ndarray, " rows"]]
+    ) -> Columns:
+        """The counts of physical values, for the fields that are given.
+
+        Raises:
+            UserError: There is no such field, or a value is NaN or infinite.
+        """
+        return {name: self[name].encode(column) for name, column in values.items()}
+
+    def to_physics(
+        self, columns: Mapping[str, Int64[np.ndarray, " rows"]]
+    ) -> dict[str, Float64[np.ndarray, " rows"]]:
+        """The physical values of counts, for the fields that are given.
+
+        Raises:
+            UserError: There is no such field, or a count does not fit in it.
+        """
+        return {name: self[name].decode(column) for name, column in columns.items()}
+
+
 @final
 @dataclass(frozen=True)
-class Layout:
+class Layout(Fields):
     """A record of a fixed number of bits.
 
     Attributes:
@@ -221,26 +250,6 @@ class Layout:
             else:
                 columns[field.name] = (count & _mask(field)).view(np.int64)
         return columns
-
-    def from_physics(
-        self, values: Mapping[str, Shaped[np.ndarray, " rows"]]
-    ) -> Columns:
-        """The counts of physical values, for the fields that are given.
-
-        Raises:
-            UserError: There is no such field, or a value is NaN or infinite.
-        """
-        return {name: self[name].encode(column) for name, column in values.items()}
-
-    def to_physics(
-        self, columns: Mapping[str, Int64[np.ndarray, " rows"]]
-    ) -> dict[str, Float64[np.ndarray, " rows"]]:
-        """The physical values of counts, for the fields that are given.
-
-        Raises:
-            UserError: There is no such field, or a count does not fit in it.
-        """
-        return {name: self[name].decode(column) for name, column in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The layout as plain values, for JSON."""

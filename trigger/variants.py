@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Int64
 
 from trigger.errors import UserError, nearest
-from trigger.layout import Columns, Field, Layout, Words, count_rows
+from trigger.layout import Columns, Field, Fields, Layout, Words, count_rows
 
 
 @final
 @dataclass(frozen=True)
-class Variants:
+class Variants(Fields):
     """A record whose layout depends on one of its fields.
 
     Attributes:
@@ -123,26 +123,6 @@ class Variants:
                 before = columns.get(name, np.zeros_like(column))
                 columns[name] = np.where(rows, column, before)
         return columns
-
-    def from_physics(
-        self, values: Mapping[str, Shaped[np.ndarray, " rows"]]
-    ) -> Columns:
-        """The counts of physical values, for the fields that are given.
-
-        Raises:
-            UserError: There is no such field, or a value is NaN or infinite.
-        """
-        return {name: self[name].encode(column) for name, column in values.items()}
-
-    def to_physics(
-        self, columns: Mapping[str, Int64[np.ndarray, " rows"]]
-    ) -> dict[str, Float64[np.ndarray, " rows"]]:
-        """The physical values of counts, for the fields that are given.
-
-        Raises:
-            UserError: There is no such field, or a count does not fit in it.
-        """
-        return {name: self[name].decode(column) for name, column in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, for JSON."""

@@ -34,8 +34,8 @@ example:
   ...
   $ jetlut run jsc_hlf
   ...
-  bundle                 runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-86ee9911/report.html
+  bundle                 runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-2139d0fe/report.html
 """
 
 

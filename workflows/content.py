@@ -52,7 +52,7 @@ def make(
         inputs=_inputs(data, block),
         front_end=_front_end(data),
         outputs=_ports("out_", block.interface.outputs),
-        data=_data(data),
+        data=_data(recipe, data),
         cuts=_cuts(data),
         working_points=_working_points(physics),
         figures=figures,
@@ -226,6 +226,12 @@ def _ports(prefix: str, words: tuple[Word, ...]) -> Table:
 def _inputs(data: Dataset, block: Block) -> Table:
     """The ports, with the share of the training values that do not fit them."""
     table = _ports("in_", block.interface.inputs)
+    if slices := block.interface.slices:
+        rows = tuple(
+            (*row, f"{slice_.layout.name} {slice_.index}, {slice_.field}")
+            for row, slice_ in zip(table.rows, slices, strict=True)
+        )
+        return Table((*table.columns, "record on the link"), rows, table.numeric)
     if not data.saturated:
         return table
     shares = [data.saturated[word.name] for word in block.interface.inputs]
@@ -287,9 +293,11 @@ def _working_points(physics: Mapping[str, Any]) -> Table:
     return Table((*columns, *more), rows, frozenset((*columns[1:], *more)))
 
 
-def _data(data: Dataset) -> Table:
+def _data(recipe: Recipe, data: Dataset) -> Table:
     rows = [(s.name, f"{s.jets:,}", s.sha256) for s in data.sources]
     for name in ("training", "validation", "test"):
         jets = len(getattr(data, name).labels)
-        rows.append((f"{name} split", f"{jets:,}", "by a hash of the event"))
+        whole = name == "test" and recipe.data.test_files
+        how = "the files to test on" if whole else "by a hash of the event"
+        rows.append((f"{name} split", f"{jets:,}", how))
     return Table(("file or split", "jets", "SHA-256"), tuple(rows), frozenset({"jets"}))

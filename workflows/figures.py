@@ -61,6 +61,7 @@ def draw(
     tried: Sequence[Point],
     chosen: Point,
     budget_luts: int,
+    beside_luts: int = 0,
     metric: str = "accuracy",
 ) -> dict[str, str]:
     """All figures by name, each the text of an SVG file.
@@ -72,6 +73,7 @@ def draw(
         tried: Networks that were compiled, LUTs counted.
         chosen: The one of these that was taken.
         budget_luts: What it had to fit in.
+        beside_luts: What of it is not the network's, which the training does not see.
         metric: What the training calls the better network.
     """
     with mpl.rc_context(STYLE):
@@ -79,7 +81,7 @@ def draw(
             "roc": roc(quality),
             "confusion": confusion(quality),
             "front": accuracy_area(front, tried, chosen, budget_luts, metric),
-            "training": training(log, budget_luts, metric),
+            "training": training(log, budget_luts - beside_luts, metric),
             "scores": scores(quality),
         }
         return {name: svg(figure, name) for name, figure in figures.items()}

@@ -41,7 +41,7 @@ BINS = 8
 """Bins of a variable, with as many jets in each as in the others."""
 
 VARIABLES = ("pt", "eta", "pileup")
-"""Columns that efficiencies are shown against, where the card has them."""
+"""Columns that efficiencies are shown against, where the card has them and they vary."""
 
 Scores = Integer[np.ndarray, "_ scores"]
 
@@ -143,7 +143,7 @@ def judge(
             point.signal: _against(point, data.test, variable) for point in points
         }
         for variable in VARIABLES
-        if variable in data.test.columns
+        if np.ptp(data.test.columns.get(variable, np.zeros(1))) > 0
     }
     numbers["efficiency_against"] = {
         variable: {name: _bins(one) for name, one in of.items()}
@@ -269,8 +269,6 @@ def _against(point: Point, jets: Jets, variable: str) -> Binned:
     """Signal efficiency in bins of about as many jets each."""
     column = jets.columns[variable]
     edges = np.unique(np.quantile(column, np.linspace(0, 1, BINS + 1)))
-    if len(edges) < 2:  # a sample of one pile-up
-        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
     return binned(point.passed[point.truth], column[point.truth], edges)
 
 

@@ -50,11 +50,16 @@ def roc_figure(
             total = {"signal": roc.signal_total, "background": roc.background_total}
             shown = _telling(roc)
             label = f"{pair[0]} against {pair[1]}  (AUC {roc.auc:.4f})"
+            if len(rocs) > 1:  # beside the marks of curves that meet none could be read
+                label += "".join(f", t = {at.threshold}" for at in points.get(pair, ()))
             _curve(axes, roc, color=colour(index), label=label)
             faint = (behind or {}).get(pair)
             if faint is not None:
                 _curve(axes, faint, color=colour(index), alpha=0.35, linewidth=4)
-            marks = [_mark(axes, roc, at, index) for at in points.get(pair, ())]
+            marks = [
+                _mark(axes, roc, at, colour(index), told=len(rocs) == 1)
+                for at in points.get(pair, ())
+            ]
             curves.append(
                 {
                     "signal": pair[0],
@@ -145,9 +150,10 @@ def _curve(axes: Axes, roc: Roc, **look: Any) -> None:
     axes.plot(signal[seen], background[seen], marker=marker, **look)
 
 
-def _mark(axes: Axes, roc: Roc, at: WorkingPoint, index: int) -> dict[str, Any]:
+def _mark(
+    axes: Axes, roc: Roc, at: WorkingPoint, ink: str, *, told: bool
+) -> dict[str, Any]:
     """Draws a working point with its intervals; returns what is known of it."""
-    ink = colour(index)
     passed = roc.of_signal().passing(np.array([at.threshold, at.threshold - 1]))
     signal = efficiency(passed, np.full(2, roc.signal_total))
     background = at.rates
@@ -163,11 +169,12 @@ def _mark(axes: Axes, roc: Roc, at: WorkingPoint, index: int) -> dict[str, Any]:
             markersize=9,
             linewidth=1.5,
         )
+    if at.passed and told:
         spot = (float(signal.value[0]), float(background.share[0]))
         axes.annotate(
             f"t = {at.threshold}",
             spot,
-            xytext=(-10, 10 + 18 * index),  # labels of curves that meet stand apart
+            xytext=(-10, 10),
             textcoords="offset points",
             ha="right",
             fontsize="x-small",

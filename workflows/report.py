@@ -15,6 +15,20 @@ FIGURES = ("roc", "confusion", "front", "training", "scores")
 """Figures that have a place and a text of their own on the page."""
 
 
+CAPTIONS = {
+    "working_points": "The same curves as steps of the integer discriminant, with the "
+    "threshold t of each working point and its intervals.",
+    "efficiency_pt": "Signal efficiency at the working point, Clopper-Pearson intervals.",
+    "efficiency_eta": "The same against pseudorapidity.",
+    "efficiency_pileup": "The same against pile-up.",
+    "rate": "What passes at each integer threshold, and the thresholds that were chosen.",
+    "score_codes": "How often each score word occurs on the test split.",
+    "confusion_at_cut": "Jets that pass and fail at the threshold.",
+    "turn_on": "A cut on the jet's own pT against its true pT, alone and with the tag.",
+}
+"""What is told of the figures that only some blocks have."""
+
+
 @final
 @dataclass(frozen=True)
 class Tile:
@@ -86,4 +100,4 @@ def render(content: Content) -> str:
     page = environment.from_string(template.read_text(encoding="utf-8"))
     figures = {name: Markup(text) for name, text in content.figures.items()}
     more = [name for name in figures if name not in FIGURES]
-    return page.render(c=content, figures=figures, more=more)
+    return page.render(c=content, figures=figures, more=more, captions=CAPTIONS)

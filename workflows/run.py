@@ -184,10 +184,11 @@ def run(
             drawn = figures.draw(
                 quality,
                 trained.log,
-                front=[(c.luts, c.val_accuracy) for c in trained.front],
+                front=[(c.luts + front.luts, c.val_accuracy) for c in trained.front],
                 tried=[_point(one) for one in tried],
                 chosen=_point(block),
                 budget_luts=recipe.budget.luts,
+                beside_luts=front.luts,
                 metric=aim(recipe).metric_name,
             )
             drawn |= {figure.name: figure.svg for figure in found.figures}
@@ -359,6 +360,9 @@ def _metrics(summary: Summary) -> dict[str, float]:
         for group in ("auc", "mismatches")
         for name, value in flat.pop(group).items()
     }
+    for row in flat.pop("working_points"):
+        for share in ("signal_efficiency", "background_efficiency"):
+            nested[f"working_points/{row['signal']}/{share}"] = row[share]["value"]
     return {
         name: float(value)
         for name, value in (flat | nested).items()

@@ -118,6 +118,17 @@ def test_what_stands_before_the_network_leaves_it_less_room(front, compiler):
     assert block.candidate.luts == 400
 
 
+def test_a_block_may_take_all_clocks_that_a_slot_leaves_a_jet(real):
+    # Six crossings are 30 clocks of 200 MHz, and the last of 16 jets comes after 15.
+    budget = Budget(luts=10_000, latency_ns=0.0, clock_mhz=CLOCK_MHZ, tmux=6, jets=16)
+
+    def taking(cycles):
+        return replace(real, schedule=replace(real.schedule, cycles=cycles))
+
+    assert taking(15).fits(budget)
+    assert not taking(16).fits(budget)
+
+
 def test_of_equal_accuracy_the_smaller_is_taken(front, compiler):
     equal = [replace(candidate, val_accuracy=0.6) for candidate in front]
     block, _ = choose(equal, Budget(luts=1000), compiler(1.0))

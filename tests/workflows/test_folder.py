@@ -20,7 +20,11 @@ def names(folder):
 def write_run(folder, mark):
     (folder / "summary.json").write_text(json.dumps({"bundle": "x/b_v1_0_0"}))
     (folder / "report.html").write_text(mark)
-    (folder / "b_v1_0_0").mkdir()
+    for name in ("physics.json", "recipe.json"):
+        (folder / name).write_text("{}")
+    for name in ("b_v1_0_0", "figures"):
+        (folder / name).mkdir()
+        (folder / name / "inside").touch()
 
 
 def test_results_appear_when_complete_and_not_before(tmp_path):

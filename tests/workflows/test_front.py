@@ -1,6 +1,7 @@
 """Fronts: what is kept of many networks, and a whole job, a small one."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -195,6 +196,27 @@ def test_every_netlist_has_the_stated_accuracy_and_no_mismatch(place, first):
         found = np.argmax(interpret.run(program, test.words), axis=1)
         assert row["test_accuracy"] == float(np.mean(found == test.labels))
         assert row["mismatches"] == 0
+
+
+def test_networks_of_one_score_are_told_by_the_signal_at_their_working_point(place):
+    changes = ("data.score=t", "physics.background=0.1")
+    few = ("--prices", "1", "--seeds", "1", "--out", "score")
+    assert main(command(*changes, *few)) == 0
+    found = json.loads((place / "score" / "front.json").read_text())
+    made = ["data.files=jets.root", *changes]
+    recipe = override(load("jsc_hlf"), [*SMALL, *made], card=CARD)
+    test = prepare(recipe.data, recipe.words).test
+    for row in found["front"]:
+        program = netlist.from_json((place / "score" / row["netlist"]).read_text())
+        (score,) = interpret.run(program, test.words).T
+        kept = [
+            np.mean(score[test.labels == 1] >= t)
+            for t in range(score.min(), score.max() + 2)
+            if np.mean(score[test.labels == 0] >= t) <= 0.1
+        ]
+        assert row["test_accuracy"] == pytest.approx(max(kept), rel=1e-6)
+        assert row["mismatches"] == 0
+    shutil.rmtree(place / "score")
 
 
 def test_the_stated_luts_are_those_of_the_verilog_that_is_there(place, first):

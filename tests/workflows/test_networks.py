@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -80,6 +81,17 @@ def test_classes_are_judged_by_accuracy_and_a_score_at_its_working_point():
     one = aim(load("top_tag"))
     assert one.loss is step.binary_cross_entropy
     assert one.metric_name == "efficiency at 1 % background"
+    recipe = load("top_tag")
+    looser = replace(recipe, physics=replace(recipe.physics, background=0.05))
+    assert aim(looser).metric_name == "efficiency at 5 % background"
+
+
+def test_the_metric_of_a_score_is_the_share_of_its_class_above_all_but_1_percent():
+    # All others reach up to 1499, their last hundredth starts at 1490.
+    scores = jnp.concatenate([jnp.arange(500.0, 1500), jnp.arange(1000.0, 2000)])
+    labels = jnp.repeat(jnp.arange(2), 1000)
+    found = aim(load("top_tag")).metric(scores[:, None], labels)
+    assert float(found) == pytest.approx(0.51, abs=0.002)
 
 
 def test_the_network_has_what_the_front_end_leaves():
@@ -87,6 +99,13 @@ def test_the_network_has_what_the_front_end_leaves():
     budget = Budget(luts=1000, latency_ns=25.0)
     left = goal(replace(recipe, budget=budget), Cost(300, 5.0))
     assert (left.luts, left.latency_ns) == (700.0, 20.0)
+
+
+def test_in_a_slot_a_front_end_is_taken_from_what_is_left_for_a_jet():
+    left = goal(load("l1_jets"), Cost(2000, 1000 * 9 / 360))
+    # 54 clocks, less 15 until the last of 16 jets, less the 9 of the front end.
+    assert (left.luts, left.clock_mhz) == (5000.0, 360.0)
+    assert left.latency_ns == pytest.approx(30 * 1000 / 360)
 
 
 @pytest.mark.parametrize("cost", [Cost(1000, 0.0), Cost(0, 25.0)])

@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from trigger.datasets.card import Column
 from trigger.datasets.cutflow import CutFlow
+from trigger.datasets.sample import Skipped
 from trigger.decision import ARGMAX
+from trigger.errors import UserError
 from trigger.words import Word
 from workflows.dataset import Dataset, Jets
 from workflows.physics import discriminant, judge
 from workflows.recipes import load
+from workflows.report import CAPTIONS
 
 WORD = Word("score", 8, True, 0.25, "", "score")
 
@@ -59,6 +63,13 @@ def top(**physics):
     return replace(recipe, physics=replace(recipe.physics, **physics))
 
 
+@pytest.fixture(scope="module")
+def one(data):
+    """Scores of the test split, and what is found with one score at 1 %."""
+    validation, test = one_score(data)
+    return test, judge(top(), data, validation, test, WORD)
+
+
 def test_the_threshold_is_the_least_that_keeps_the_background_below_its_share(data):
     validation, test = one_score(data)
     found = judge(top(background=0.05), data, validation, test, WORD)
@@ -76,9 +87,8 @@ def test_the_threshold_is_the_least_that_keeps_the_background_below_its_share(da
     assert f"{np.sum(other >= t)} of {len(other)} jets" in found.decision.meaning
 
 
-def test_what_passes_is_counted_on_the_test_split_within_its_interval(data):
-    validation, test = one_score(data)
-    found = judge(top(), data, validation, test, WORD)
+def test_what_passes_is_counted_on_the_test_split_within_its_interval(data, one):
+    test, found = one
     (row,) = found.numbers["working_points"]
     for name, label in (("signal", 1), ("background", 0)):
         share = row[f"{name}_efficiency"]
@@ -88,6 +98,51 @@ def test_what_passes_is_counted_on_the_test_split_within_its_interval(data):
         assert share["low"] < share["value"] < share["high"]
     assert row["rate_khz"] is None
     assert "no rate in kHz" in found.numbers["normalisation"]["why"]
+
+
+def test_the_interval_of_the_signal_is_that_of_clopper_and_pearson(data, one):
+    test, found = one
+    (row,) = found.numbers["working_points"]
+    passing = test[data.test.labels == 1, 0] >= row["threshold"]
+    k, n = int(passing.sum()), len(passing)
+    tail = (1 - 0.682689492137086) / 2  # one standard deviation of a Gaussian
+    share = row["signal_efficiency"]
+    assert share["low"] == pytest.approx(beta.ppf(tail, k, n - k + 1), rel=1e-9)
+    assert share["high"] == pytest.approx(beta.isf(tail, k + 1, n - k), rel=1e-9)
+
+
+def test_scores_that_tell_nothing_have_a_threshold_that_none_passes(data):
+    same = [np.full((len(s.labels), 1), 5) for s in (data.validation, data.test)]
+    found = judge(top(), data, same[0], same[1], WORD)
+    (row,) = found.numbers["working_points"]
+    assert row["threshold"] == 6
+    assert row["chosen_on"]["passed"] == 0
+    assert row["chosen_on"]["passed_one_below"] == row["chosen_on"]["total"]
+    share = row["background_efficiency"]
+    assert share["low"] == share["value"] == 0 < share["high"]
+    assert row["auc"] == 0.5
+    assert row["rate_interval"] == "upper limit, 68 %"
+
+
+def test_a_rate_to_aim_at_is_refused_where_a_file_was_left_out(data):
+    recipe = load("top_tag")
+    card = replace(recipe.data.card, n_gen=50_000)
+    recipe = replace(
+        recipe,
+        data=replace(recipe.data, card=card),
+        physics=replace(recipe.physics, rate_khz=2000.0),
+    )
+    validation, test = one_score(data)
+    less = replace(data, skipped=(Skipped("b.root", "it is 5 bytes long"),))
+    with pytest.raises(UserError, match="a rate in kHz needs minimum-bias events"):
+        judge(recipe, less, validation, test, WORD)
+
+
+def test_a_file_that_was_left_out_is_named_beside_the_numbers(data):
+    validation, test = one_score(data)
+    less = replace(data, skipped=(Skipped("b.root", "it is 5 bytes long"),))
+    found = judge(top(), less, validation, test, WORD)
+    assert found.numbers["files_left_out"] == {"b.root": "it is 5 bytes long"}
 
 
 def test_a_stated_rate_of_jets_makes_rates_of_shares(data):
@@ -166,6 +221,21 @@ def test_efficiencies_are_binned_in_what_the_card_has(five):
     assert sum(of["passed"]) == passing.sum()
 
 
+def test_a_variable_that_does_not_vary_is_not_shown(data):
+    columns = {**data.test.columns, "pileup": np.full(len(data.test.labels), 140.0)}
+    validation, test = one_score(data)
+    alike = replace(data, test=replace(data.test, columns=columns))
+    found = judge(top(), alike, validation, test, WORD)
+    assert sorted(found.numbers["efficiency_against"]) == ["eta", "pt"]
+    assert "efficiency_pileup" not in [figure.name for figure in found.figures]
+
+
+def test_the_numbers_are_json_that_any_program_reads(five):
+    _, _, found = five
+    text = json.dumps(found.numbers, allow_nan=False)
+    assert json.loads(text) == found.numbers
+
+
 def test_every_figure_has_its_data_beside_it(five):
     _, _, found = five
     names = [figure.name for figure in found.figures]
@@ -173,7 +243,25 @@ def test_every_figure_has_its_data_beside_it(five):
     assert {"working_points", "efficiency_pt", "efficiency_eta", "rate"} <= set(names)
     for figure in found.figures:
         assert figure.svg.startswith("<svg")
-        assert isinstance(json.loads(figure.json), dict)
+        content = json.loads(figure.json)
+        assert content["name"] == figure.name
+
+
+def test_every_figure_has_its_text_on_the_report(five, one):
+    names = {figure.name for found in (five[2], one[1]) for figure in found.figures}
+    assert names <= set(CAPTIONS)
+
+
+def test_one_score_has_figures_of_its_codes_and_of_what_its_cut_confuses(data, one):
+    test, found = one
+    figures = {figure.name: json.loads(figure.json) for figure in found.figures}
+    assert {"score_codes", "confusion_at_cut"} <= set(figures)
+    t = found.decision.at_least
+    counts = [
+        [np.sum((test[data.test.labels == k, 0] >= t) == passes) for passes in (0, 1)]
+        for k in (0, 1)
+    ]
+    assert figures["confusion_at_cut"]["jets"] == counts
 
 
 def test_a_true_pt_gives_turn_ons(data):

@@ -157,7 +157,15 @@ def test_a_roc_has_its_counts_and_both_sides_of_its_working_point():
     assert point["signal"]["passed"] == [np.sum(own >= t), np.sum(own >= t - 1)]
     assert point["passed"][0] <= 0.05 * len(other) < point["passed"][1]
     assert point["khz"] is None
-    assert f">t = {t}<" in roc_of().svg
+    assert f", t = {t}<" in roc_of().svg
+
+
+def test_the_threshold_of_a_single_curve_stands_at_its_mark():
+    rng = np.random.default_rng(4)
+    s, b = rng.integers(30, 120, 900), rng.integers(0, 90, 900)
+    point = at_efficiency(count_codes(b), 0.05)
+    figure = roc_figure({CLASSES: roc(s, b)}, {CLASSES: [point]})
+    assert f">t = {point.threshold}<" in figure.svg
 
 
 def test_a_roc_of_floats_can_stand_behind():

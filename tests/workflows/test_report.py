@@ -4,7 +4,7 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
-from workflows.report import Content, Table, Tile, render
+from workflows.report import CAPTIONS, Content, Table, Tile, render
 
 EMPTY = Table(("a", "b"), (("1", "2"),), frozenset({"b"}))
 CONTENT = Content(
@@ -76,6 +76,22 @@ def test_every_part_of_the_content_is_on_the_page():
     assert '<td class="n">2</td>' in text
     assert "within 5 %" in text
     assert '<div class="value bad">1</div>' in text
+
+
+def test_figures_of_the_physics_stand_below_their_working_points_with_a_text():
+    more = {"rate": '<svg id="rate"></svg>', "strange": '<svg id="strange"></svg>'}
+    text = render(dataclasses.replace(CONTENT, figures={**CONTENT.figures, **more}))
+    assert text.index("Working points") < text.index('<svg id="rate">')
+    assert text.index('<svg id="strange">') < text.index("<h2>Training</h2>")
+    assert CAPTIONS["rate"] in text
+    assert CAPTIONS["turn_on"] not in text
+
+
+def test_only_a_block_with_a_front_end_tells_of_it():
+    assert "<h2>Front end</h2>" in render(CONTENT)
+    none = Table(("feature",), (), frozenset())
+    text = render(dataclasses.replace(CONTENT, front_end=none))
+    assert "<h2>Front end</h2>" not in text
 
 
 def test_the_same_content_gives_the_same_bytes():

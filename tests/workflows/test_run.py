@@ -10,6 +10,7 @@ import uproot
 
 from trigger.datasets import card_text
 from trigger.datasets.card import BranchLabel, Card, Column, Identity
+from trigger.interface import from_json
 from workflows import run as workflow
 from workflows.cli import main
 
@@ -125,6 +126,31 @@ def test_the_summary_has_the_promised_keys_and_no_mismatch(place, first):
     assert (place / summary["bundle"] / "manifest.json").exists()
 
 
+def test_the_physics_is_in_the_folder_the_bundle_and_the_summary_alike(place, first):
+    folder = place / "one"
+    text = (folder / "physics.json").read_text()
+    reports = folder / "jsc_hlf_v1_0_0" / "reports"
+    assert (reports / "physics.json").read_text() == text
+    summary = json.loads((folder / "summary.json").read_text())
+    assert json.loads(text)["working_points"] == summary["working_points"]
+    assert [row["signal"] for row in summary["working_points"]] == ["q", "t"]
+    drawn = sorted(path.name for path in (folder / "figures").iterdir())
+    names = sorted({name.partition(".")[0] for name in drawn})
+    assert drawn == [f"{name}.{kind}" for name in names for kind in ("json", "svg")]
+    assert {"rate", "working_points"} <= set(names)
+
+
+def test_the_interface_says_in_integers_what_the_scores_decide(place, first):
+    bundle = place / "one" / "jsc_hlf_v1_0_0"
+    document = json.loads((bundle / "io.json").read_text())
+    assert document["version"] == 2
+    assert document["decision"] == {"rule": "argmax", "ties": "the lowest index"}
+    interface = from_json((bundle / "io.json").read_text())
+    assert [word.name for word in interface.inputs] == ["a", "b", "c"]
+    assert [word.unit for word in interface.inputs] == ["", "", "GeV"]
+    assert interface.slices == ()
+
+
 def test_the_bundle_is_accepted_until_a_file_is_changed(place, first, capsys):
     bundle = "one/jsc_hlf_v1_0_0"
     assert main(["verify", bundle]) == 0
@@ -148,6 +174,10 @@ def test_mlflow_holds_settings_curves_figures_and_the_bundle(place, first):
     assert run.data.tags["id"] == "jsc_hlf_v1_0_0"
     assert run.data.tags["data"] == manifest["data"]["sha256"]
     assert len(client.get_metric_history(run.info.run_id, "training/loss")) == 3
+    summary = json.loads((place / "one" / "summary.json").read_text())
+    for row in summary["working_points"]:
+        name = f"working_points/{row['signal']}/signal_efficiency"
+        assert run.data.metrics[name] == row["signal_efficiency"]["value"]
     top = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"bundle", "figures", "report.html", "summary.json"} <= top
     assert (place / "mlartifacts").is_dir()

@@ -39,7 +39,15 @@ from trigger.datasets.card import Card
 from trigger.datasets.chunk import Chunk
 from trigger.datasets.files import expand
 from trigger.datasets.fingerprint import code_version
-from trigger.datasets.read import STEP, OnBadFile, partition, ranges, wanted
+from trigger.datasets.read import (
+    STEP,
+    OnBadFile,
+    difference,
+    named,
+    partition,
+    ranges,
+    wanted,
+)
 from trigger.datasets.sample import Sample, Skipped, join
 from trigger.errors import UserError
 from trigger.rootfile import find_tree, open_root
@@ -118,7 +126,10 @@ def read_on_cluster(
     left = iter(parts)
     for path, plan in zip(paths, plans, strict=False):
         mine = list(islice(left, len(plan.get("ranges", ()))))
-        errors = [plan.get("error"), schema and _difference(path, plan, *schema)]
+        errors = [
+            plan.get("error"),
+            schema and difference(path, plan.get("types", {}), *schema),
+        ]
         errors += [part.get("error") for part in mine]
         if error := next(filter(None, errors), None):
             if on_bad_file == "fail":
@@ -133,7 +144,7 @@ def read_on_cluster(
             f"{skipped[0].reason}"
         )
     sample = join(card, good, skipped)
-    sample.cuts.require_some(_named(paths))
+    sample.cuts.require_some(named(paths))
     return sample
 
 
@@ -285,21 +296,3 @@ async def _knock(scheduler: str) -> None:
     except TimeoutError as error:
         raise OSError("what listens there does not answer as a scheduler") from error
     await comm.close()
-
-
-def _difference(
-    path: str, plan: dict[str, Any], first: str, types: dict[str, str]
-) -> str:
-    """What the serial read says of files of different schemas, or nothing."""
-    for name, found in plan.get("types", {}).items():
-        if found != types[name]:
-            return (
-                f"the files' branches differ: {name!r} holds {found} in {path!r} but "
-                f"{types[name]} in {first!r}; read files of one production"
-            )
-    return ""
-
-
-def _named(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return ", ".join(repr(path) for path in paths[:3]) + more

@@ -11,7 +11,7 @@ Conventions
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -94,7 +94,7 @@ def chunks(
             f"none of the {len(paths)} files can be read; the first: "
             f"{left_out[0].reason}"
         )
-    total.require_some(_named(paths))
+    total.require_some(named(paths))
 
 
 def read(
@@ -192,19 +192,22 @@ def _tables(
     with _opened(card, path) as (trees, located):
         for start, stop in _ranges(trees, located, step):
             table = load(path, trees, located, card.event, start, stop)
-            if schema:
-                _same_types(table, *schema)
+            if schema and (other := difference(table.path, table.types(), *schema)):
+                raise UserError(other)
             yield table
 
 
-def _same_types(table: Table, first: str, types: dict[str, str]) -> None:
-    for name, found in table.types().items():
-        if found != types[name]:
-            raise UserError(
-                f"the files' branches differ: {name!r} holds {found} in "
-                f"{table.path!r} but {types[name]} in {first!r}; read files of one "
-                "production"
+def difference(
+    path: str, found: Mapping[str, str], first: str, types: Mapping[str, str]
+) -> str:
+    """What to say of a file whose branches are not of the first one's types, if so."""
+    for name, kind in found.items():
+        if kind != types[name]:
+            return (
+                f"the files' branches differ: {name!r} holds {kind} in {path!r} but "
+                f"{types[name]} in {first!r}; read files of one production"
             )
+    return ""
 
 
 def _ranges(trees: list[Any], located: Located, step: int) -> list[tuple[int, int]]:
@@ -218,7 +221,8 @@ def _ranges(trees: list[Any], located: Located, step: int) -> list[tuple[int, in
     return list(pairwise(edges))
 
 
-def _named(paths: Sequence[str]) -> str:
+def named(paths: Sequence[str]) -> str:
+    """The first files of some, and how many more there are."""
     return ", ".join(repr(path) for path in paths[:3]) + (
         f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     )

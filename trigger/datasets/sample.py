@@ -10,7 +10,7 @@ Conventions
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -161,8 +161,21 @@ class Sample:
         return block.reshape(shape), np.minimum(every, particles)
 
 
-def join(card: Card, parts: Sequence[Chunk], skipped: Sequence[Skipped]) -> Sample:
-    """All parts in order as one sample, with the SHA-256 of each local file."""
+def join(
+    card: Card,
+    parts: Sequence[Chunk],
+    skipped: Sequence[Skipped],
+    sums: Mapping[str, str] | None = None,
+) -> Sample:
+    """All parts in order as one sample.
+
+    Args:
+        card: What was read.
+        parts: At least one.
+        skipped: Files that were left out.
+        sums: SHA-256 by path, where they are known; else those of local files are made.
+    """
+    known = sha256 if sums is None else sums.__getitem__
     counts: dict[str, int] = {}
     cuts = CutFlow()
     for part in parts:
@@ -174,7 +187,7 @@ def join(card: Card, parts: Sequence[Chunk], skipped: Sequence[Skipped]) -> Samp
         ak.concatenate(whole) if len(whole) > 1 else whole[0],
         np.concatenate([part.event for part in parts]),
         cuts,
-        tuple(Source(Path(p).name, sha256(p), n) for p, n in counts.items()),
+        tuple(Source(Path(p).name, known(p), n) for p, n in counts.items()),
         tuple(skipped),
     )
 

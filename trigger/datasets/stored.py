@@ -28,7 +28,7 @@ from trigger.datasets.chunk import Chunk
 from trigger.datasets.cutflow import CutFlow, Step
 from trigger.datasets.fingerprint import Fingerprint, code_version, libraries
 from trigger.datasets.read import OnBadFile, chunks
-from trigger.datasets.sample import Sample, Skipped, Source, sha256
+from trigger.datasets.sample import Sample, Skipped, join, sha256
 from trigger.errors import UserError
 from trigger.rootfile import is_remote
 
@@ -139,23 +139,10 @@ class Stored:
 
     def sample(self) -> Sample:
         """All of it, equal to what `read.read` gives."""
-        parts = list(self.chunks())
         files = zip(self.paths, self.manifest["files"], strict=True)
         sums = {path: file["sha256"] for path, file in files}
-        counts: dict[str, int] = {}
-        cuts = CutFlow()
-        for part in parts:
-            counts[part.source] = counts.get(part.source, 0) + len(part.objects)
-            cuts += part.cuts
-        whole: list[Any] = [part.objects for part in parts]
-        return Sample(
-            self.card,
-            ak.concatenate(whole) if len(whole) > 1 else whole[0],
-            np.concatenate([part.event for part in parts]),
-            cuts,
-            tuple(Source(Path(path).name, sums[path], n) for path, n in counts.items()),
-            tuple(Skipped(**one) for one in self.manifest["skipped"]),
-        )
+        skipped = [Skipped(**one) for one in self.manifest["skipped"]]
+        return join(self.card, list(self.chunks()), skipped, sums)
 
 
 def open_stored(

@@ -7,15 +7,18 @@ from trigger.errors import UserError
 EXAMPLE = """\
 example:
   $ jetlut recipes
-  jsc_hlf       five jet classes from 16 high-level features, half a minute of training
-  jsc_hlf_full  five jet classes from 16 high-level features, some ten minutes
-  jsc_plf       five jet classes from 16 particles of 3 features, permutation invariant
-  jsc_plf_8     the same from 8 particles
-  jsc_plf_32    the same from 32 particles
-  jsc_plf_64    the same from 64 particles
-  jsc_plf_wide  the same from 16 particles of 16 features
-  l1_jets       five jet classes from the link words of 16 candidates, pile-up 140
-  top_tag       top against quark and gluon, one score, an integer working point at 1 %
+  jsc_hlf          five jet classes from 16 high-level features, half a minute of training
+  jsc_hlf_full     five jet classes from 16 high-level features, some ten minutes
+  jsc_plf          five jet classes from 16 particles of 3 features, permutation invariant
+  jsc_plf_wide     five jet classes from 16 particles of 16 features, permutation invariant
+  jsc_plf_8        five jet classes from 8 particles of 3 features, permutation invariant
+  jsc_plf_8_wide   five jet classes from 8 particles of 16 features, permutation invariant
+  jsc_plf_32       five jet classes from 32 particles of 3 features, permutation invariant
+  jsc_plf_32_wide  five jet classes from 32 particles of 16 features, permutation invariant
+  jsc_plf_64       five jet classes from 64 particles of 3 features, permutation invariant
+  jsc_plf_64_wide  five jet classes from 64 particles of 16 features, permutation invariant
+  l1_jets          five jet classes from the link words of 16 candidates, pile-up 140
+  top_tag          top against quark and gluon, one score, an integer working point at 1 %
 """
 
 

@@ -31,11 +31,11 @@ output of the first:
   proof: vhdl            passed, 0 of 4517, 1776 of 30181 events played
   proof: tables          passed, 0 of 13122
   proof: latency         passed, 0 of 3, 5 cycles seen
-  training               8 s, 1,398,516 jets/s
-  bundle                 runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-86ee9911/report.html
-  summary                runs/jsc_hlf-seed1-86ee9911/summary.json
-  MLflow run             f04e1fa347a749f292ea05206430b6fd (see it by: jetlut ui)
+  training               9 s, 1,299,047 jets/s
+  bundle                 runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-2139d0fe/report.html
+  summary                runs/jsc_hlf-seed1-2139d0fe/summary.json
+  MLflow run             a15eb6a6a5824f6eaf8d557321faafcf (see it by: jetlut ui)
 """
 
 

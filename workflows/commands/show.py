@@ -11,7 +11,7 @@ CLOCK_MHZ = 360.0
 
 EXAMPLE = """\
 examples:
-  $ jetlut show runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
+  $ jetlut show runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0: 16 ports in, 5 out, 563 nodes; 5 cycles, 13.9 ns at 360 MHz
   layer       edges   tables by address                 adders   operands   ...
   ─────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from trigger.errors import UserError
 
 EXAMPLE = """\
 example:
-  $ jetlut synth runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0 --place
+  $ jetlut synth runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0   LUTs   FFs   depth
   ───────────────────────────────────
   layers[0]       652.5   227       8

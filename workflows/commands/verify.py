@@ -5,11 +5,11 @@ from pathlib import Path
 
 EXAMPLE = """\
 example:
-  $ jetlut verify runs/jsc_hlf-seed1-86ee9911/jsc_hlf_v1_0_0
+  $ jetlut verify runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0
   check     outcome   differences   remark
   ───────────────────────────────────────────────────────────────────
-  files     passed        0 of 19
+  files     passed        0 of 20
   ports     passed        0 of 21
   network   passed     0 of 30181   recorded when the bundle was made
   numpy     passed     0 of 30181

@@ -14,7 +14,8 @@ from workflows.groups import EMBEDDED, Budget, Data, Network, Verify, Words
 from workflows.recipe import Recipe
 from workflows.recipes.samples import PARTICLES
 
-_FILES = (EMBEDDED + "jsc_particles.root",)
+_LUTS = {8: (2500, 3500), 16: (4000, 6000), 32: (7000, 10000), 64: (12000, 18000)}
+"""Budgets of three and of sixteen features, by the number of particles."""
 
 QUICK = (
     ("train.epochs", "30"),
@@ -22,40 +23,37 @@ QUICK = (
     ("verify.random_words", "1000"),
 )
 
-PLF = Recipe(
-    name="jsc_plf",
-    description="five jet classes from 16 particles of 3 features, permutation invariant",
-    data=Data(PARTICLES, PT_ETA_PHI, 16, files=_FILES),
-    words=Words(bits=8),
-    network=Network("deep_sets", per_particle=(8, 8), head=(24,)),
-    train=TrainConfig(epochs=300, batch=512, areas=(1.8, 1.2, 0.9)),
-    budget=Budget(luts=4000, latency_ns=50.0, clock_mhz=360.0),
-    verify=Verify(random_words=10_000),
-    quick=(*QUICK, ("data.particles", "8"), ("budget.luts", "1500")),
-)
 
-
-def _places(particles: int, luts: int) -> Recipe:
-    return replace(
-        PLF,
-        name=f"jsc_plf_{particles}",
-        description=f"the same from {particles} particles",
-        data=replace(PLF.data, particles=particles),
-        budget=replace(PLF.budget, luts=luts),
+def _recipe(particles: int, inputs: tuple[str, ...], luts: int) -> Recipe:
+    wide = len(inputs) > len(PT_ETA_PHI)
+    name = "jsc_plf" + (f"_{particles}" if particles != 16 else "")
+    return Recipe(
+        name=name + ("_wide" if wide else ""),
+        description=f"five jet classes from {particles} particles of {len(inputs)} "
+        "features, permutation invariant",
+        data=Data(
+            PARTICLES, inputs, particles, files=(EMBEDDED + "jsc_particles.root",)
+        ),
+        words=Words(bits=8),
+        network=Network("deep_sets", per_particle=(8, 8), head=(24,)),
+        # Estimates of these networks are up to a third too high while they are hardly
+        # trained; the areas aim beyond the budget, and what is counted decides.
+        train=TrainConfig(epochs=300, batch=512, areas=(1.8, 1.2, 0.9)),
+        budget=Budget(luts=luts, latency_ns=50.0, clock_mhz=360.0),
+        verify=Verify(random_words=10_000),
         quick=QUICK,
     )
 
 
-WIDE = replace(
-    PLF,
-    name="jsc_plf_wide",
-    description="the same from 16 particles of 16 features",
-    data=replace(PLF.data, inputs=ALL_16),
-    budget=replace(PLF.budget, luts=6000),
-    quick=QUICK,
-)
+def _all() -> list[Recipe]:
+    return [
+        _recipe(particles, inputs, luts)
+        for particles, budgets in _LUTS.items()
+        for inputs, luts in zip((PT_ETA_PHI, ALL_16), budgets, strict=True)
+    ]
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (PLF, _places(8, 2500), _places(32, 7000), _places(64, 12000), WIDE)
-}
+
+RECIPES = {recipe.name: recipe for recipe in _all()}
+# Half of the particles in a third of the area, so that all is done within a minute.
+_SMALL = (*QUICK, ("data.particles", "8"), ("budget.luts", "1500"))
+RECIPES["jsc_plf"] = replace(RECIPES["jsc_plf"], quick=_SMALL)
