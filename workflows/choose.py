@@ -179,9 +179,12 @@ def choose(
     if refused and not tried:
         raise refused
     nearest = min(tried, key=lambda block: _excess(block, budget))
+    time = f"budget.latency_ns={budget.jet_ns:g}"
+    if budget.slot:
+        time = f"the {budget.jet_ns:g} ns that the slot leaves a jet"
     raise UserError(
-        f"no network fits budget.luts={budget.luts} and budget.latency_ns="
-        f"{budget.jet_ns:g} at {budget.clock_mhz:g} MHz; the nearest of "
+        f"no network fits budget.luts={budget.luts} and {time} at "
+        f"{budget.clock_mhz:g} MHz; the nearest of "
         f"{len(tried)} compiled needs {nearest}; raise the budget or train longer"
     )
 

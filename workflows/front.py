@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from firmware import interpret, netlist, tools
@@ -38,6 +37,8 @@ from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
 from workflows.networks import aim, builder, layer_shapes
 from workflows.override import settings
+from workflows.pareto import spread, undominated
+from workflows.physics import at_working_point
 from workflows.progress import Reporter
 from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
@@ -188,54 +189,6 @@ def memory() -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def spread(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Some of the candidates, even in the logarithm of their LUTs.
-
-    Both ends first, then always what is furthest from all that were taken.
-
-    Args:
-        candidates: At least one; any order.
-        count: How many at most.
-
-    Returns:
-        By ascending estimate of the LUTs.
-    """
-    left = sorted(candidates, key=lambda c: c.luts)
-    if len(left) <= count:
-        return left
-    # A network of less than one LUT is as good as none.
-    at = np.log([max(c.luts, 1.0) for c in left])
-    taken = [len(left) - 1, 0][:count]
-    while len(taken) < count:
-        near = np.min(np.abs(at[:, None] - at[taken]), axis=1)
-        near[taken] = -1.0
-        taken.append(int(np.argmax(near)))
-    return [left[k] for k in sorted(taken)]
-
-
-def undominated(blocks: Sequence[Block]) -> tuple[list[Block], list[Block]]:
-    """Splits blocks into those that no other is as good as, and the rest.
-
-    Returns:
-        The front and the rest, each by ascending count of LUTs.
-    """
-
-    def cost(block: Block) -> tuple[int, int, float]:
-        accuracy = block.candidate.val_accuracy
-        return block.area.luts, block.schedule.cycles, -accuracy
-
-    kept: list[Block] = []
-    beaten: list[Block] = []
-    # In this order nothing later is better than anything earlier in all three.
-    for block in sorted(blocks, key=cost):
-        worse = any(
-            all(a <= b for a, b in zip(cost(other), cost(block), strict=True))
-            for other in kept
-        )
-        (beaten if worse else kept).append(block)
-    return kept, beaten
-
-
 def _train(
     recipe: Recipe,
     data: Dataset,
@@ -342,12 +295,15 @@ def _write(
     index: int, block: Block, recipe: Recipe, data: Dataset, folder: Path
 ) -> dict[str, Any]:
     """Writes the files of a member of the front, and judges it on the test split."""
-    read, lsb = data.read(data.test.words), block.frozen.out_lsb
-    raw = raw_scores(block.candidate.network, read, lsb)
-    right = np.argmax(raw, axis=1) == data.test.labels
-    good = np.mean(right)
+    network, lsb = block.candidate.network, block.frozen.out_lsb
+    raw, chosen_on = (
+        raw_scores(network, data.read(jets.words), lsb)
+        for jets in (data.test, data.validation)
+    )
     if recipe.data.score:
-        good = aim(recipe).metric(jnp.asarray(raw * lsb), jnp.asarray(data.test.labels))
+        good = at_working_point(recipe, data, chosen_on, raw)
+    else:
+        good = float(np.mean(np.argmax(raw, axis=1) == data.test.labels))
     answers = interpret.run(block.netlist, data.test.words)
     name = f"front_{index}"
     program = Path(NETLISTS) / f"{name}.json"
@@ -360,7 +316,7 @@ def _write(
     row = _row(block)
     return {
         "val_accuracy": row.pop("val_accuracy"),
-        "test_accuracy": float(good),
+        "test_accuracy": good,
         **row,
         "netlist": program.as_posix(),
         "rtl": rtl.as_posix(),

@@ -199,6 +199,21 @@ def _point(
     )
 
 
+def at_working_point(
+    recipe: Recipe, data: Dataset, validation: Scores, test: Scores
+) -> float:
+    """The signal of the test split that passes a cut chosen on the validation split.
+
+    Args:
+        recipe: Of a block with one score.
+        data: The splits.
+        validation: Scores of the validation split.
+        test: Scores of the test split.
+    """
+    point = _point(recipe, data, validation, test, 0)
+    return float(np.mean(point.passed[point.truth]))
+
+
 def _told(
     recipe: Recipe, jets: Jets, scores: Scores, index: int
 ) -> tuple[Int64[np.ndarray, " jets"], Bool[np.ndarray, " jets"]]:

@@ -6,7 +6,6 @@ MLflow run.  What a person sees on the way goes through a `Reporter`.
 
 import dataclasses
 import json
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from workflows.folder import FIGURES, PHYSICS, RECIPE, REPORT, SUMMARY, results
 from workflows.networks import Cost, aim, builder, front_cost, goal
 from workflows.override import settings
 from workflows.progress import Reporter
+from workflows.provenance import provenance
 from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
 from workflows.scores import judge
@@ -142,7 +142,7 @@ def run(
                 network=lambda numpy: numpy,  # `expected` is the network's word
                 semver=recipe.version,
                 reports={PHYSICS: json.dumps(found.numbers, indent=1) + "\n"},
-                provenance=_provenance(recipe, data, record, versions),
+                provenance=provenance(recipe, data, record, versions),
             )
             checks = contents.checks
             for name, check in checks.items():
@@ -368,45 +368,3 @@ def _metrics(summary: Summary) -> dict[str, float]:
         for name, value in (flat | nested).items()
         if isinstance(value, int | float)
     }
-
-
-def _provenance(
-    recipe: Recipe, data: Dataset, record: tracking.Track, versions: Mapping[str, str]
-) -> dict[str, Any]:
-    """What the manifest says of where the block comes from."""
-    return {
-        "recipe": recipe.name,
-        "settings": recipe.digest(),
-        "seed": recipe.seed,
-        "data": {
-            "sha256": data.hash(),
-            "sources": [dataclasses.asdict(source) for source in data.sources],
-        },
-        "mlflow": {
-            "run_id": record.run_id,
-            "experiment_id": record.experiment_id,
-        },
-        "git": _git(),
-        "tools": dict(versions),
-    }
-
-
-def _git() -> dict[str, Any]:
-    """Commit of the source, and whether it was changed since; unknown is null."""
-    here = Path(__file__).parent
-
-    def ask(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(here), *words],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = ask("status", "--porcelain", "--untracked-files=no")
-    commit = ask("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": None if commit is None else bool(status)}

@@ -88,3 +88,11 @@ def test_hex_text_is_twos_complement_of_the_ports_width():
     columns = [Node("input", (), -8, 7), Node("input", (), 0, 300)]
     words = np.array([[-8, 0], [-1, 300], [7, 1]])
     assert vectors.to_hex(words, columns) == "8 000\nf 12c\n7 001\n"
+
+
+def test_a_bit_of_very_many_stands_among_random_words_alone(monkeypatch):
+    of_each = len(group("bits")) // 3
+    monkeypatch.setattr(vectors, "MANY_BITS", of_each)
+    assert len(group("bits")) == 3 * of_each
+    monkeypatch.setattr(vectors, "MANY_BITS", of_each - 1)
+    assert len(group("bits")) == of_each
