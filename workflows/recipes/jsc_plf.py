@@ -6,8 +6,6 @@ embedded sample holds the 16 leading particles of 20,005 jets, enough to try it;
 `--data` names more.
 """
 
-from dataclasses import replace
-
 from models.settings import TrainConfig
 from trigger.particles import ALL_16, PT_ETA_PHI
 from workflows.groups import EMBEDDED, Budget, Data, Network, Verify, Words
@@ -16,12 +14,6 @@ from workflows.recipes.samples import PARTICLES
 
 _LUTS = {8: (2500, 3500), 16: (4000, 6000), 32: (7000, 10000), 64: (12000, 18000)}
 """Budgets of three and of sixteen features, by the number of particles."""
-
-QUICK = (
-    ("train.epochs", "30"),
-    ("train.batch", "512"),
-    ("verify.random_words", "1000"),
-)
 
 
 def _recipe(particles: int, inputs: tuple[str, ...], luts: int) -> Recipe:
@@ -41,19 +33,21 @@ def _recipe(particles: int, inputs: tuple[str, ...], luts: int) -> Recipe:
         train=TrainConfig(epochs=300, batch=512, areas=(1.8, 1.2, 0.9)),
         budget=Budget(luts=luts, latency_ns=50.0, clock_mhz=360.0),
         verify=Verify(random_words=10_000),
-        quick=QUICK,
+        # Half of the particles in a third of the area, so that two minutes do.
+        quick=(
+            ("data.particles", str(max(particles // 2, 8))),
+            ("budget.luts", str(luts // 3)),
+            ("train.epochs", "30"),
+            ("verify.random_words", "1000"),
+        ),
     )
 
 
-def _all() -> list[Recipe]:
-    return [
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
         _recipe(particles, inputs, luts)
         for particles, budgets in _LUTS.items()
         for inputs, luts in zip((PT_ETA_PHI, ALL_16), budgets, strict=True)
-    ]
-
-
-RECIPES = {recipe.name: recipe for recipe in _all()}
-# Half of the particles in a third of the area, so that all is done within a minute.
-_SMALL = (*QUICK, ("data.particles", "8"), ("budget.luts", "1500"))
-RECIPES["jsc_plf"] = replace(RECIPES["jsc_plf"], quick=_SMALL)
+    )
+}
