@@ -13,6 +13,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
@@ -30,10 +31,14 @@ settings.register_profile(
 settings.load_profile("jetlut")
 
 
+MOST_BYTES = 3 * 2**30
+"""Of a process that runs tests; beyond it compiled programs are thrown away."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forgotten():
-    """Compiled programs of a file are of no use to the next, and take gigabytes."""
+    """Compiled programs of a file are of little use to the next, and take gigabytes."""
     yield
-    if "jax" in sys.modules:
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > MOST_BYTES:
         sys.modules["jax"].clear_caches()
         gc.collect()
