@@ -31,7 +31,7 @@ settings.register_profile(
 settings.load_profile("jetlut")
 
 
-MOST_BYTES = 3 * 2**30
+MOST_BYTES = 4 * 2**30
 """Of a process that runs tests; beyond it compiled programs are thrown away."""
 
 
