@@ -41,10 +41,10 @@ def fingerprint(
         sort_keys=True,
     )
     digest = hashlib.sha256(text.encode())
-    names_of_arrays = ("words_train", "labels_train", "words_val", "labels_val")
-    for name in (*names_of_arrays, "weights_train"):
-        array = getattr(data, name)
-        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    arrays = (data.words_train, data.labels_train, data.words_val, data.labels_val)
+    weights = () if data.weights_train is None else (data.weights_train,)
+    for array in (*arrays, *weights):
+        digest.update(np.ascontiguousarray(array).tobytes())
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(trees)]
     said = (data.bits, data.signed, data.classes, shapes, names)
     digest.update(repr(said).encode())

@@ -92,10 +92,7 @@ class LUTConv1D(Layer):
             UserError: Shapes do not fit, or the layer would read port words.
         """
         self.cut = patches(in_shape, (kernel,), stride, padding)
-        places = math.prod(self.cut.space)
-        self.dense = LUTDense(
-            *(_of_patch(reading, self.cut), filters), places=places, key=key, **options
-        )
+        self.dense = _shared(reading, self.cut, filters, key=key, **options)
 
     def evaluated(self) -> EvaluatedLUTConv:
         """See `LUTDense.evaluated`."""
@@ -137,14 +134,19 @@ class LUTConv2D(Layer):
             UserError: Shapes do not fit, or the layer would read port words.
         """
         self.cut = patches(in_shape, kernel, stride, padding)
-        places = math.prod(self.cut.space)
-        self.dense = LUTDense(
-            *(_of_patch(reading, self.cut), filters), places=places, key=key, **options
-        )
+        self.dense = _shared(reading, self.cut, filters, key=key, **options)
 
     def evaluated(self) -> EvaluatedLUTConv:
         """See `LUTDense.evaluated`."""
         return EvaluatedLUTConv(self.dense.evaluated(), self.cut)
+
+
+def _shared(
+    reading: Reading, cut: Patches, filters: int, *, key: PRNGKeyArray, **options: Any
+) -> LUTDense:
+    """The tables of a patch, which all positions share and each of them has built."""
+    places = math.prod(cut.space)
+    return LUTDense(_of_patch(reading, cut), filters, places=places, key=key, **options)
 
 
 def _of_patch(reading: Reading, cut: Patches) -> Values:

@@ -22,7 +22,6 @@ from trigger.datasets.sample import Skipped, Source
 from trigger.errors import UserError
 from trigger.front_end import Difference, FrontEnd
 from trigger.leakage import refuse_common
-from trigger.links import Slice
 from trigger.split import TEST, TRAIN, folds, split
 from trigger.weights import Reweighting
 from trigger.words import Word
@@ -88,11 +87,6 @@ class Dataset:
         """SHA-256 over the contents of the files, in order; names do not enter."""
         text = "\n".join(source.sha256 for source in self.sources)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    @property
-    def slices(self) -> tuple[Slice, ...]:
-        """The fields of a link's records that the ports are, if there is a link."""
-        return self.front.slices() if self.front else ()
 
     @property
     def inner(self) -> tuple[Word, ...]:

@@ -65,9 +65,8 @@ def override(
     if card is not None:
         # Together with the settings, for the inputs are checked against the card.
         values["data.card"] = card
-        values |= (
-            {"data.files": card.files, "data.test_files": ()} if card.files else {}
-        )
+        if card.files:
+            values |= {"data.files": card.files, "data.test_files": ()}
         known = {k: v for k, v in known.items() if not k.startswith("data.card.")}
     for change in changes:
         path, equals, text = (part.strip() for part in change.partition("="))

@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float64, Int64, Integer
 
 from trigger.decision import ARGMAX, Decision
 from trigger.physics import working_point
-from trigger.physics.codes import count_codes
+from trigger.physics.codes import Codes, count_codes
 from trigger.physics.comparison import LogRatio
-from trigger.physics.efficiency import Binned, binned, efficiency
+from trigger.physics.efficiency import Binned, binned, efficiency, even_edges
 from trigger.physics.rate import Rates, of_jets, rates, scan
 from trigger.physics.roc import Roc, pairs, roc
 from trigger.physics.working_point import WorkingPoint
@@ -55,7 +55,8 @@ class Point:
         signal: The class.
         chosen: On the validation split.
         counted: The same threshold on the background of the test split.
-        rate: Of the same split at the threshold and one count below, in kHz if known.
+        counts: Scores of the same split that rates count, of events or background jets.
+        rate: Of these at the threshold and one count below, in kHz if known.
         roc: Of the test split.
         truth: Which jets of the test split are of the class.
         passed: Which of them all pass.
@@ -64,6 +65,7 @@ class Point:
     signal: str
     chosen: WorkingPoint
     counted: WorkingPoint
+    counts: Codes
     rate: Rates
     roc: Roc
     truth: Bool[np.ndarray, " jets"]
@@ -154,8 +156,14 @@ def judge(
     tags = {point.signal: (point.truth, point.passed) for point in points}
     fits, turned = turn_ons(recipe.physics, data.test, tags)
     numbers |= {"turn_on": fits} if fits else {}
-    scanned = _rates(recipe, data, test, points, numbers)
-    figures = (*_figures(recipe, data, test, points, against, word), *scanned, *turned)
+    known = points[0].rate.normalisation
+    numbers["normalisation"] = {
+        "per": known.per,
+        "total": known.total,
+        "full_khz": known.full_khz,
+        "why": rating.why(recipe, known),
+    }
+    figures = (*_figures(recipe, data, test, points, against, word), *turned)
     return Findings(numbers, figures, decision)
 
 
@@ -192,6 +200,7 @@ def _point(
             passed_below=int(passing[1]),
             normalisation=others,
         ),
+        counts=counts,
         rate=rates(at, counts.passing(at), known),
         roc=curve,
         truth=test_signal,
@@ -283,7 +292,7 @@ def _interval(
 def _against(point: Point, jets: Jets, variable: str) -> Binned:
     """Signal efficiency in bins of about as many jets each."""
     column = jets.columns[variable]
-    edges = np.unique(np.quantile(column, np.linspace(0, 1, BINS + 1)))
+    edges = even_edges(column, BINS)
     return binned(point.passed[point.truth], column[point.truth], edges)
 
 
@@ -297,29 +306,6 @@ def _bins(one: Binned) -> dict[str, Any]:
         "high": share.high.tolist(),
         "outside": one.outside,
     }
-
-
-def _rates(
-    recipe: Recipe,
-    data: Dataset,
-    test: Scores,
-    points: list[Point],
-    numbers: dict[str, Any],
-) -> list[Figure]:
-    """Rates at every threshold."""
-    series = {}
-    for index, point in enumerate(points):
-        code, known = discriminant(test, index), point.rate.normalisation
-        counts = rating.codes(known, data.test, code, point.truth)
-        series[point.signal] = scan(counts, known)
-    known = points[0].rate.normalisation
-    numbers["normalisation"] = {
-        "per": known.per,
-        "total": known.total,
-        "full_khz": known.full_khz,
-        "why": rating.why(recipe, known),
-    }
-    return [rate_figure(series, [point.counted for point in points])]
 
 
 def _figures(
@@ -359,4 +345,5 @@ def _figures(
                 counts, names, ("fails", "passes"), at=at, name="confusion_at_cut"
             )
         )
-    return figures
+    series = {p.signal: scan(p.counts, p.rate.normalisation) for p in points}
+    return [*figures, rate_figure(series, [point.counted for point in points])]

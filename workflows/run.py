@@ -130,6 +130,7 @@ def run(
                 *(recipe, data, validation, expected[: len(data.test.labels)]),
                 block.interface.outputs[0],
             )
+            numbers = json.dumps(found.numbers, indent=1) + "\n"
             block = dataclasses.replace(
                 block,
                 interface=dataclasses.replace(block.interface, decision=found.decision),
@@ -141,7 +142,7 @@ def run(
                 expected,
                 network=lambda numpy: numpy,  # `expected` is the network's word
                 semver=recipe.version,
-                reports={PHYSICS: json.dumps(found.numbers, indent=1) + "\n"},
+                reports={PHYSICS: numbers},
                 provenance=provenance(recipe, data, record, versions),
             )
             checks = contents.checks
@@ -201,7 +202,7 @@ def run(
             (folder / RECIPE).write_text(
                 json.dumps(dataclasses.asdict(recipe), indent=1) + "\n"
             )
-            (folder / PHYSICS).write_text(json.dumps(found.numbers, indent=1) + "\n")
+            (folder / PHYSICS).write_text(numbers)
             (folder / FIGURES).mkdir()
             for figure in found.figures:
                 (folder / FIGURES / f"{figure.name}.svg").write_text(figure.svg)

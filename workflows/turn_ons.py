@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from trigger.errors import UserError
+from trigger.physics.efficiency import even_edges
 from trigger.physics.turn_on import TurnOn, fit_turn_on
 from workflows.dataset import Jets
 from workflows.efficiency_figures import turn_on_figure
@@ -50,7 +51,7 @@ def turn_ons(
     numbers: dict[str, Any] = {}
     fits: dict[str, TurnOn] = {}
     for name, (chosen, passed) in series.items():
-        edges = np.unique(np.quantile(true[chosen], np.linspace(0, 1, BINS + 1)))
+        edges = even_edges(true[chosen], BINS)
         try:
             fits[name] = fit_turn_on(true[chosen], passed[chosen], edges)
         except UserError as error:

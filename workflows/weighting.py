@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from trigger.physics.efficiency import even_edges
 from trigger.weights import Reweighting, class_weights, fit_reweighting
 from workflows.groups import Weights
 
@@ -36,8 +37,8 @@ def weigh(
             *(pt, eta, label),
             classes=classes,
             reference=weights.reference,
-            pt_edges=weights.pt_edges or _edges(pt, 10),
-            eta_edges=weights.eta_edges or _edges(eta, 4),
+            pt_edges=weights.pt_edges or even_edges(pt, 10).tolist(),
+            eta_edges=weights.eta_edges or even_edges(eta, 4).tolist(),
             cap=weights.cap,
         )
         counts = fitted.weights(pt, eta, label)
@@ -45,8 +46,3 @@ def weigh(
         each = class_weights(label, classes)
         counts = each if counts is None else counts * each
     return counts, fitted
-
-
-def _edges(values: Float64[np.ndarray, " jets"], bins: int) -> tuple[float, ...]:
-    """Edges of bins with as many jets each; of fewer, where values repeat."""
-    return tuple(np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))).tolist())

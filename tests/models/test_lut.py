@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from materialised import assert_close, in_float64, quickly
 
 from models import native
-from models.architectures import Chain, Shaped
-from models.combine import Flatten
+from models.architectures import Chain
 from models.edges import Direct
 from models.frozen import FrozenPort, run
 from models.layer import evaluate, within_caps
@@ -265,25 +264,6 @@ def test_the_frozen_layers_answer_every_word_as_the_trained_ones_do(
     program = trace(ready, PORTS, ("y0", "y1"))
     got = run(program, EVERY_WORD) * program.out_lsb
     assert np.array_equal(got, answers(ready, jnp.asarray(EVERY_WORD, jnp.int32)))
-
-
-def test_every_table_that_places_have_is_built_and_paid_for():
-    def layer(places):
-        reading = words(random_words(BATCH, 1) - LOWEST, BITS, SIGNED, 5)
-        return LUTDense(reading, 4, hidden=3, places=places, key=jr.key(1)).evaluated()
-
-    one, four = layer(1), layer(4)
-    flat = Chain((Shaped((4, 3)), four, Flatten()))
-    names = tuple(f"y{k}" for k in range(16))
-    ports = tuple(
-        FrozenPort(f"{port.name}_{place}", port.bits, port.signed)
-        for place in range(4)
-        for port in PORTS
-    )
-    program = trace(flat, ports, names)
-    assert sum(op.kind == "table" for op in program.ops) == 4 * int(one.live().sum())
-    assert four.luts() == 4 * one.luts()
-    assert four.ebops() == 4 * one.ebops()
 
 
 answers = quickly(lambda ready, x: jax.vmap(ready)(x))

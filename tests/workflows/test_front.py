@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_run import CARD, SMALL, mlflow_runs, visible, write_jets
+from toy_jets import CARD, SMALL, mlflow_runs, visible
 
 from firmware import interpret, netlist, synth, tools
 from models.plan import Candidate, TrainResult
-from trigger.datasets import card_text
 from trigger.errors import UserError
 from workflows import front as workflow
 from workflows.choose import Block
@@ -122,18 +121,6 @@ def test_a_wrong_answer_of_a_netlist_is_not_exact():
     rows = [{"mismatches": 0}, {"mismatches": 1}]
     assert Outcome({"front": rows[:1]}, Path()).exact
     assert not Outcome({"front": rows}, Path()).exact
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A working folder with jets in it, which all jobs of this file share."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        write_jets("jets.root")
-        card_text.save(CARD, Path("toy.toml"))
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,17 @@ def one(data):
     return test, judge(top(), data, validation, test, WORD)
 
 
+def counted_events():
+    """A recipe whose card counts its events, with a rate to aim at."""
+    recipe = load("top_tag")
+    card = replace(recipe.data.card, n_gen=50_000)
+    return replace(
+        recipe,
+        data=replace(recipe.data, card=card),
+        physics=replace(recipe.physics, rate_khz=2000.0),
+    )
+
+
 def test_the_threshold_is_the_least_that_keeps_the_background_below_its_share(data):
     validation, test = one_score(data)
     found = judge(top(background=0.05), data, validation, test, WORD)
@@ -125,13 +136,7 @@ def test_scores_that_tell_nothing_have_a_threshold_that_none_passes(data):
 
 
 def test_a_rate_to_aim_at_is_refused_where_a_file_was_left_out(data):
-    recipe = load("top_tag")
-    card = replace(recipe.data.card, n_gen=50_000)
-    recipe = replace(
-        recipe,
-        data=replace(recipe.data, card=card),
-        physics=replace(recipe.physics, rate_khz=2000.0),
-    )
+    recipe = counted_events()
     validation, test = one_score(data)
     less = replace(data, skipped=(Skipped("b.root", "it is 5 bytes long"),))
     with pytest.raises(UserError, match="a rate in kHz needs minimum-bias events"):
@@ -160,13 +165,7 @@ def test_a_stated_rate_of_jets_makes_rates_of_shares(data):
 
 
 def test_rates_of_a_counted_sample_are_of_events_with_any_jet_that_passes(data):
-    recipe = load("top_tag")
-    card = replace(recipe.data.card, n_gen=50_000)
-    recipe = replace(
-        recipe,
-        data=replace(recipe.data, card=card),
-        physics=replace(recipe.physics, rate_khz=2000.0),
-    )
+    recipe = counted_events()
     validation, test = one_score(data)
     found = judge(recipe, data, validation, test, WORD)
     (row,) = found.numbers["working_points"]

@@ -2,23 +2,14 @@
 
 import json
 import os
-from pathlib import Path
 
-import numpy as np
 import pytest
-import uproot
+from toy_jets import SMALL, mlflow_runs, visible, write_jets
 
-from trigger.datasets import card_text
-from trigger.datasets.card import BranchLabel, Card, Column, Identity
 from trigger.interface import from_json
 from workflows import run as workflow
 from workflows.cli import main
 
-SMALL = [
-    *("data.inputs=a,b,c", "train.units=3", "train.batch=128"),
-    *("train.epochs=3", "train.most_address=4", "words.bits=6", "budget.luts=400"),
-    *("verify.random_words=200", "data.fractions=0.5,0.2,0.3"),
-]
 KEYS = [
     "schema_version",
     "recipe",
@@ -39,30 +30,6 @@ KEYS = [
     "seed",
     "working_points",
 ]
-CARD = Card(
-    name="toy",
-    tree="Jets",
-    event=Identity("run", "block", "event"),
-    columns=(Column("a", "a"), Column("b", "b"), Column("c", "c", "GeV")),
-    label=BranchLabel("label", ("q", "t")),
-)
-
-
-def write_jets(path, jets=900):
-    rng = np.random.default_rng(7)
-    label = rng.integers(0, 2, jets).astype(np.int8)
-    columns = {
-        "run": np.ones(jets, np.uint32),
-        "block": np.ones(jets, np.uint32),
-        "event": (np.arange(jets) // 2).astype(np.uint64),
-        "label": label,
-        "a": rng.normal(label, 1.0).astype(np.float32),
-        "b": rng.exponential(1.0 + label).astype(np.float32),
-        "c": rng.uniform(0, 100, jets).astype(np.float32),
-    }
-    with uproot.recreate(path) as file:
-        tree = file.mktree("Jets", {name: c.dtype for name, c in columns.items()})
-        tree.extend(columns)
 
 
 def command(*more):
@@ -71,33 +38,9 @@ def command(*more):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A working folder with jets in it, which all runs of this file share."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        write_jets("jets.root")
-        card_text.save(CARD, Path("toy.toml"))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def first(place):
     """A complete run in `place / "one"`; its exit status."""
     return main(command("--out", "one"))
-
-
-def mlflow_runs(place):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
-    found = client.search_experiments(filter_string="name = 'jsc_hlf'")
-    return client, client.search_runs([found[0].experiment_id])
-
-
-def visible(place):
-    return sorted(path.name for path in place.iterdir())
 
 
 def test_a_run_leaves_its_folder_and_the_record_and_nothing_else(place, first):

@@ -153,6 +153,18 @@ def binned(
     return Binned(edges, efficiency(good, total, level), outside)
 
 
+def even_edges(
+    variable: Float64[np.ndarray, " jets"], bins: int
+) -> Float64[np.ndarray, " edges"]:
+    """Edges of bins with as many jets each; of fewer bins where values repeat.
+
+    Args:
+        variable: The jets' values, at least one.
+        bins: How many at most.
+    """
+    return np.unique(np.quantile(variable, np.linspace(0, 1, bins + 1)))
+
+
 def find_bins(
     variable: Float[np.ndarray, " jets"] | Integer[np.ndarray, " jets"],
     edges: Float64[np.ndarray, " edges"],

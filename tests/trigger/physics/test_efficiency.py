@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from trigger.errors import UserError
-from trigger.physics.efficiency import LEVEL, binned, clopper_pearson, efficiency
+from trigger.physics.efficiency import (
+    LEVEL,
+    binned,
+    clopper_pearson,
+    efficiency,
+    even_edges,
+    find_bins,
+)
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 LEVELS = st.sampled_from([0.5, LEVEL, 0.9, 0.9973])
@@ -119,3 +126,19 @@ def test_a_variable_that_is_nan_is_refused():
 def test_edges_that_do_not_ascend_are_refused(edges):
     with pytest.raises(UserError, match="each above the one before"):
         binned(np.ones(1, bool), np.array([1.0]), np.array(edges))
+
+
+@given(st.integers(1, 8), st.integers(0, 99))
+def test_even_edges_hold_as_many_jets_in_each_bin_and_all_of_them(bins, seed):
+    values = np.random.default_rng(seed).permutation(np.arange(240.0))
+    edges = even_edges(values, bins)
+    found = find_bins(values, edges)
+    counts = np.bincount(found, minlength=bins)
+    assert found.min() == 0
+    # Edges stand 239 / bins apart: so many or one more are between, and the last bin has
+    # the greatest value besides.
+    assert np.ptp(counts) <= 2
+
+
+def test_values_that_repeat_make_fewer_bins():
+    assert even_edges(np.array([1.0, 1.0, 1.0, 2.0]), 4).tolist() == [1.0, 1.25, 2.0]
