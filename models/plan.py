@@ -102,7 +102,10 @@ class EpochLog:
 @final
 @dataclass(frozen=True)
 class Candidate:
-    """A network that no other seen in the run beats in accuracy, area and latency."""
+    """A network that no other seen in the run beats in accuracy, area and latency.
+
+    `before` is what it was made from after the training, if it was (`models.refill`).
+    """
 
     epoch: int
     val_accuracy: float
@@ -113,6 +116,7 @@ class Candidate:
     seed: int = 0
     price: float = 0.0
     cpu_seconds: float = 0.0
+    before: "Candidate | None" = None
 
 
 @final

@@ -45,7 +45,7 @@ def make(
         subtitle=recipe.description,
         warnings=_warnings(checks),
         tiles=_tiles(recipe, trained, quality, summary, checks),
-        budget=_budget(recipe, block),
+        budget=_budget(recipe, block, summary),
         layers=_layers(block),
         calibration=block.area.calibration,
         checks=_checks(checks),
@@ -148,7 +148,7 @@ def _quality(recipe: Recipe, quality: Quality, summary: Summary) -> list[Tile]:
     ]
 
 
-def _budget(recipe: Recipe, block: Block) -> Table:
+def _budget(recipe: Recipe, block: Block, summary: Summary) -> Table:
     budget, area, schedule = recipe.budget, block.area, block.schedule
     return Table(
         ("quantity", "budget", "this block", "kind"),
@@ -165,9 +165,22 @@ def _budget(recipe: Recipe, block: Block) -> Table:
             ),
             ("latency, cycles", "–", f"{schedule.cycles}", "exact"),
             ("initiation interval, cycles", "–", f"{schedule.ii}", "exact"),
+            *_before_refill(summary),
         ),
         frozenset({"budget", "this block"}),
     )
+
+
+def _before_refill(summary: Summary) -> list[tuple[str, str, str, str]]:
+    """What the network was before its rare codes were refilled, if they were."""
+    if summary.refill is None:
+        return []
+    before, after = summary.refill["before"], summary.refill["after"]
+    rows = [("LUTs before rare codes were refilled", f"{before['luts']:,}", "estimate")]
+    for split in ("validation", "test"):
+        name = f"{summary.refill['metric']} on {split}, before and after"
+        rows.append((name, f"{before[split]:.4f}, {after[split]:.4f}", "exact"))
+    return [(name, "–", value, kind) for name, value, kind in rows]
 
 
 def _layers(block: Block) -> Table:

@@ -42,6 +42,7 @@ from workflows.physics import at_working_point
 from workflows.progress import Reporter
 from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
+from workflows.refilling import refilled
 from workflows.versions import installed
 
 SCHEMA_VERSION = 1
@@ -112,6 +113,8 @@ def front(
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train {len(plans)} networks, one per price and seed")
             trained = _train(recipe, data, plans, record, reporter)
+            words = data.for_training(len(recipe.data.classes))
+            trained = refilled(recipe, words, trained)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.cpu_seconds:.0f} s of CPU, "
                 f"{trained.samples_per_second:,.0f} jets/s over all members"
@@ -288,7 +291,11 @@ def _row(block: Block) -> dict[str, Any]:
         "price": candidate.price,
         "seed": candidate.seed,
         "epoch": candidate.epoch,
-    }
+    } | (
+        {"val_accuracy_before_refill": candidate.before.val_accuracy}
+        if candidate.before
+        else {}
+    )
 
 
 def _write(

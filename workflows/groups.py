@@ -159,13 +159,24 @@ class Network:
     The others read particles that may change places: `deep_sets` by layers for each,
     `per_particle`, and their mean; `particles`, HGQ-LUT's, with what all tell each; but
     `mixer` knows places.  `head` are hidden layers behind.
+
+    After the training, codes that a smaller share than `refill` of what a table reads is
+    at answer as their nearest neighbour that more is (`models.refill`); with less than
+    one jet's share these are the codes that no training jet reaches.  0 leaves all
+    tables as they were trained.
     """
 
     kind: Literal["tables", "deep_sets", "particles", "mixer"] = "tables"
     per_particle: tuple[int, ...] = (16, 16)
     head: tuple[int, ...] = (24,)
+    refill: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.refill < 1:
+            raise UserError(
+                "network.refill is a share of the training jets from 0, which refills "
+                f"nothing, to below 1, got {self.refill}"
+            )
         if self.kind == "tables":
             return
         for name in ("per_particle", "head"):

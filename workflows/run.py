@@ -31,6 +31,7 @@ from workflows.progress import Reporter
 from workflows.provenance import provenance
 from workflows.reading import Reader, serial
 from workflows.recipe import Recipe
+from workflows.refilling import effect, refilled, told
 from workflows.scores import judge
 from workflows.summary import Mismatches, Summary, to_json
 from workflows.versions import installed
@@ -108,14 +109,23 @@ def run(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
             )
+            trained = refilled(
+                recipe, data.for_training(len(recipe.data.classes)), trained
+            )
 
             reporter.step("compile the best networks until one fits the budget")
-            block, tried = choose(
-                trained.front,
-                recipe.budget,
-                _builder(recipe, data, yosys, front, reporter),
-                wanted,
+            compiled = _builder(recipe, data, yosys, front, reporter)
+            block, tried = choose(trained.front, recipe.budget, compiled, wanted)
+            refill = effect(
+                *(recipe, data, block.candidate),
+                lambda one: (
+                    block.area.luts
+                    if one is block.candidate
+                    else compiled(one).area.luts
+                ),
             )
+            if refill:
+                reporter.note(told(refill))
             validation = _network_answers(block, data, data.validation.words)
 
             reporter.step("prove network = NumPy = C++ = Verilog = VHDL")
@@ -181,6 +191,7 @@ def run(
                 mlflow_run_id=record.run_id,
                 seed=recipe.seed,
                 working_points=found.numbers["working_points"],
+                refill=refill,
             )
             drawn = figures.draw(
                 quality,
@@ -361,6 +372,9 @@ def _metrics(summary: Summary) -> dict[str, float]:
         for group in ("auc", "mismatches")
         for name, value in flat.pop(group).items()
     }
+    if refill := flat.pop("refill"):
+        for when in ("before", "after"):
+            nested |= {f"refill/{when}/{k}": v for k, v in refill[when].items()}
     for row in flat.pop("working_points"):
         for share in ("signal_efficiency", "background_efficiency"):
             nested[f"working_points/{row['signal']}/{share}"] = row[share]["value"]

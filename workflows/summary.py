@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @final
@@ -39,6 +39,8 @@ class Summary:
         samples_per_second: Training jets times passes, by `train_seconds`.
         working_points: By signal class, the integer threshold and what passes it; as in
             `physics.json`.
+        refill: Of a network whose rare codes were refilled (`network.refill`), what it
+            was before and after: `metric` on validation and test, and LUTs.
     """
 
     recipe: str
@@ -58,6 +60,7 @@ class Summary:
     mlflow_run_id: str
     seed: int
     working_points: list[dict[str, Any]] = field(default_factory=list)
+    refill: dict[str, Any] | None = None
 
 
 def to_json(summary: Summary, *, indent: int | None = None) -> str:

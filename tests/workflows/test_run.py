@@ -29,6 +29,7 @@ KEYS = [
     "mlflow_run_id",
     "seed",
     "working_points",
+    "refill",
 ]
 
 
@@ -165,6 +166,18 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(
         assert "is the checkpoint of another recipe" in capsys.readouterr().err
     assert main([*command(), "--checkpoint", "jets.root"]) == 2
     assert "jets.root is not a whole checkpoint" in capsys.readouterr().err
+
+
+def test_refilled_codes_are_said_with_what_they_changed(place, first):
+    assert main(command("network.refill=0.05", "--out", "refilled")) == 0
+    told = json.loads((place / "refilled" / "summary.json").read_text())["refill"]
+    assert (told["below"], told["metric"]) == (0.05, "accuracy")
+    assert (
+        told["before"].keys() == {"validation", "test", "luts"} == told["after"].keys()
+    )
+    assert told["before"] != told["after"]
+    assert "before rare codes" in (place / "refilled" / "report.html").read_text()
+    assert json.loads((place / "one" / "summary.json").read_text())["refill"] is None
 
 
 def test_a_budget_out_of_reach_leaves_nothing(place, first, capsys):
