@@ -18,7 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import final
@@ -52,6 +52,16 @@ class Placement:
     tool: str
     part: str = PART
     label: str = LABEL
+
+    def __str__(self) -> str:
+        return (
+            f"routed: {self.fmax_mhz:.1f} MHz, {self.lut4:,} LUT4, {self.ffs:,} FFs; "
+            f"{self.tool}, {self.seconds:.1f} s"
+        )
+
+    def to_json(self) -> str:
+        """The report as it lies in the bundle."""
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def router() -> Tool:

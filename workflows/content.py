@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware.layers import account
+from firmware.place import Placement
 from firmware.prove import Check
 from models.plan import TrainResult
 from trigger.words import Word
@@ -38,6 +39,7 @@ def make(
     figures: Mapping[str, str],
     versions: Mapping[str, str],
     physics: Mapping[str, Any],
+    placed: Placement | None = None,
 ) -> Content:
     """Gathers the page of a run."""
     return Content(
@@ -45,7 +47,7 @@ def make(
         subtitle=recipe.description,
         warnings=_warnings(checks),
         tiles=_tiles(recipe, trained, quality, summary, checks),
-        budget=_budget(recipe, block, summary),
+        budget=_budget(recipe, block, summary, placed),
         layers=_layers(block),
         calibration=block.area.calibration,
         checks=_checks(checks),
@@ -148,7 +150,9 @@ def _quality(recipe: Recipe, quality: Quality, summary: Summary) -> list[Tile]:
     ]
 
 
-def _budget(recipe: Recipe, block: Block, summary: Summary) -> Table:
+def _budget(
+    recipe: Recipe, block: Block, summary: Summary, placed: Placement | None
+) -> Table:
     budget, area, schedule = recipe.budget, block.area, block.schedule
     return Table(
         ("quantity", "budget", "this block", "kind"),
@@ -166,6 +170,7 @@ def _budget(recipe: Recipe, block: Block, summary: Summary) -> Table:
             ("latency, cycles", "–", f"{schedule.cycles}", "exact"),
             ("initiation interval, cycles", "–", f"{schedule.ii}", "exact"),
             *_before_refill(summary),
+            *_placed(placed),
         ),
         frozenset({"budget", "this block"}),
     )
@@ -181,6 +186,14 @@ def _before_refill(summary: Summary) -> list[tuple[str, str, str, str]]:
         name = f"{summary.refill['metric']} on {split}, before and after"
         rows.append((name, f"{before[split]:.4f}, {after[split]:.4f}", "exact"))
     return [(name, "–", value, kind) for name, value, kind in rows]
+
+
+def _placed(placed: Placement | None) -> list[tuple[str, str, str, str]]:
+    """What an open part came to, if the recipe asked for it; never the target."""
+    if placed is None:
+        return []
+    value = f"{placed.fmax_mhz:.1f} MHz, {placed.lut4:,} LUT4, {placed.ffs:,} FFs"
+    return [(f"routed on {placed.part}", "–", value, "exact, not the target device")]
 
 
 def _layers(block: Block) -> Table:

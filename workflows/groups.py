@@ -299,9 +299,14 @@ class Physics:
 @final
 @dataclass(frozen=True)
 class Verify:
-    """How many random words are proved beside the whole test split and the corners."""
+    """How many random words are proved beside the whole test split and the corners.
+
+    With `place` the Verilog is also placed and routed on an open part, which is not the
+    target (`firmware.place`).
+    """
 
     random_words: int = 10_000
+    place: bool = False
 
     def __post_init__(self) -> None:
         if self.random_words < 0:

@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Int64
 
-from firmware import bundle, tools, vectors
+from firmware import bundle, place, tools, vectors
 from firmware.assemble import assemble
 from firmware.prove import Check, passed
 from models.evaluate import raw_scores
@@ -83,9 +83,11 @@ def run(
     Raises:
         UserError: The folder, the data, a setting or the budget; nothing is written.
     """
-    yosys = tools.synthesiser()
+    yosys, nextpnr = tools.synthesiser(), place.router()
     if yosys.missing:
         raise UserError(f"the budget cannot be checked: {yosys.missing}")
+    if recipe.verify.place and nextpnr.missing:
+        raise UserError(f"verify.place asks for place and route: {nextpnr.missing}")
     with results(out) as folder:
         reporter.step("read the jets, split them by event, choose the port words")
         data = prepare(recipe.data, recipe.words, read, recipe.weights)
@@ -141,6 +143,13 @@ def run(
                 block.interface.outputs[0],
             )
             numbers = json.dumps(found.numbers, indent=1) + "\n"
+            reports = {PHYSICS: numbers}
+            placed = None
+            if recipe.verify.place:
+                reporter.step("place and route on an open part")
+                placed = _placed(block, nextpnr, reporter)
+            if placed:
+                reports["place.json"] = placed.to_json()
             block = dataclasses.replace(
                 block,
                 interface=dataclasses.replace(block.interface, decision=found.decision),
@@ -152,7 +161,7 @@ def run(
                 expected,
                 network=lambda numpy: numpy,  # `expected` is the network's word
                 semver=recipe.version,
-                reports={PHYSICS: numbers},
+                reports=reports,
                 provenance=provenance(recipe, data, record, versions),
             )
             checks = contents.checks
@@ -206,7 +215,7 @@ def run(
             drawn |= {figure.name: figure.svg for figure in found.figures}
             page = content.make(
                 *(recipe, data, trained, block, quality, summary, checks, drawn),
-                *(versions, found.numbers),
+                *(versions, found.numbers, placed),
             )
             (folder / REPORT).write_text(report.render(page), encoding="utf-8")
             (folder / SUMMARY).write_text(to_json(summary, indent=1) + "\n")
@@ -347,6 +356,19 @@ def _builder(
         return block
 
     return compiled
+
+
+def _placed(
+    block: Block, nextpnr: tools.Tool, reporter: Reporter
+) -> place.Placement | None:
+    """What place and route came to; nothing, and a warning, where it broke down."""
+    try:
+        placed = place.place(block.rtl, block.netlist.block, nextpnr=nextpnr)
+    except tools.ToolError as error:
+        reporter.warn(f"not placed and routed: {error}")
+        return None
+    reporter.note(str(placed))
+    return placed
 
 
 def _network_answers(

@@ -6,6 +6,7 @@ import os
 import pytest
 from toy_jets import SMALL, mlflow_runs, visible, write_jets
 
+from firmware.place import router
 from trigger.interface import from_json
 from workflows import run as workflow
 from workflows.cli import main
@@ -168,15 +169,23 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(
     assert "jets.root is not a whole checkpoint" in capsys.readouterr().err
 
 
-def test_refilled_codes_are_said_with_what_they_changed(place, first):
-    assert main(command("network.refill=0.05", "--out", "refilled")) == 0
+@pytest.mark.skipif(bool(router().missing), reason=router().missing)
+def test_what_is_asked_for_beside_is_in_summary_bundle_and_report(place, first):
+    asked = ("network.refill=0.05", "verify.place=true")
+    assert main(command(*asked, "--out", "refilled")) == 0
     told = json.loads((place / "refilled" / "summary.json").read_text())["refill"]
     assert (told["below"], told["metric"]) == (0.05, "accuracy")
     assert (
         told["before"].keys() == {"validation", "test", "luts"} == told["after"].keys()
     )
     assert told["before"] != told["after"]
-    assert "before rare codes" in (place / "refilled" / "report.html").read_text()
+    page = (place / "refilled" / "report.html").read_text()
+    assert "before rare codes" in page
+    assert "routed on Lattice ECP5-85" in page
+    bundle = place / "refilled" / "jsc_hlf_v1_0_0"
+    placed = json.loads((bundle / "reports" / "place.json").read_text())
+    assert placed["routed"]
+    assert "not the target device" in placed["label"]
     assert json.loads((place / "one" / "summary.json").read_text())["refill"] is None
 
 

@@ -66,17 +66,19 @@ def run(args: argparse.Namespace) -> int:
     block, rtl = source.netlist.block, source.bundle.rtl
     try:
         area = synth.estimate(rtl, block, yosys=needed[0], netlist=source.netlist)
-        report = json.loads(area.to_json())
-        if args.place:
-            placed = place.place(rtl, block, nextpnr=needed[1])
-            report["place"] = asdict(placed)
+        placed = place.place(rtl, block, nextpnr=needed[1]) if args.place else None
     except tools.ToolError as error:
         print(f"jetlut synth: {error}", file=sys.stderr)
         return 1
+    report = json.loads(area.to_json())
     if args.json:
-        print(json.dumps(report, indent=1))
-    else:
-        _show(block, report)
+        beside = {"place": asdict(placed)} if placed else {}
+        print(json.dumps(report | beside, indent=1))
+        return 0
+    _show(block, report)
+    if placed:
+        print(placed)
+        print(placed.label)
     return 0
 
 
@@ -94,10 +96,3 @@ def _show(block: str, report: dict[str, Any]) -> None:
     seconds = f"{report['seconds']:.1f} s"
     print(f"{report['carry_bits']:,} carry bits; {report['tool']}, {seconds}")
     print(report["calibration"])
-    if "place" in report:
-        placed = report["place"]
-        print(
-            f"routed: {placed['fmax_mhz']:.1f} MHz, {placed['lut4']:,} LUT4, "
-            f"{placed['ffs']:,} FFs; {placed['tool']}, {placed['seconds']:.1f} s"
-        )
-        print(placed["label"])
