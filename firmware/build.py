@@ -5,10 +5,9 @@ about intervals, about the order of the address of a table, or about dead nodes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import final
 
-from firmware.netlist import Netlist, Node, Op, interval
+from firmware.netlist import Netlist, Node, Op, interval, shifted
 
 
 @final
@@ -19,18 +18,20 @@ class Builder:
         """Starts an empty netlist for `block`."""
         self.block = block
         self.nodes: list[Node] = []
+        self._ports: list[int] = []
         self._tables: dict[tuple[int, tuple[int, ...]], int] = {}
         self._entries: list[tuple[int, ...]] = []
         self._index: dict[tuple[object, ...], int] = {}
 
     def input(self, name: str, lo: int, hi: int) -> int:
         """A port; ports are never merged nor dropped."""
+        self._ports.append(len(self.nodes))
         self.nodes.append(Node("input", (), lo, hi, name=name))
-        return len(self.nodes) - 1
+        return self._ports[-1]
 
     def const(self, value: int) -> int:
         """The constant `value`."""
-        return self._node("const", (), bounds=(value, value))
+        return self._node("const", (), value, value)
 
     def shift(self, a: int, by: int, layer: str = "", *, merge: bool = True) -> int:
         """`a * 2**by`, floored; shifts of shifts become one where that is exact."""
@@ -38,18 +39,19 @@ class Builder:
             return a
         node = self.nodes[a]
         if node.op == "const":
-            return self.const(node.lo << by if by >= 0 else node.lo >> -by)
+            return self.const(shifted(node.lo, by))
         if merge and node.op == "shift" and (node.by > 0 or by < 0):
             return self.shift(node.args[0], node.by + by, layer)
-        return self._node("shift", (a,), by=by, layer=layer)
+        lo, hi = shifted(node.lo, by), shifted(node.hi, by)
+        return self._node("shift", (a,), lo, hi, by=by, layer=layer)
 
     def add(self, a: int, b: int, layer: str = "") -> int:
         """`a + b`."""
-        return self._node("add", (min(a, b), max(a, b)), layer=layer)
+        return self._made("add", (min(a, b), max(a, b)), layer)
 
     def sub(self, a: int, b: int, layer: str = "") -> int:
         """`a - b`."""
-        return self._node("sub", (a, b), layer=layer)
+        return self._made("sub", (a, b), layer)
 
     def negative(self, a: int, layer: str = "") -> int:
         """`-a`, a minus term of a sum; a shift up stays the last thing done to it."""
@@ -68,48 +70,67 @@ class Builder:
             return self.const(0)
         if len(args) == 1:
             return args[0]
-        return self._node("sum", tuple(sorted(args)), layer=layer)
+        return self._made("sum", tuple(sorted(args)), layer)
 
     def mul(self, a: int, b: int, layer: str = "") -> int:
         """`a * b`."""
-        return self._node("mul", (min(a, b), max(a, b)), layer=layer)
+        return self._made("mul", (min(a, b), max(a, b)), layer)
 
     def compare(self, a: int, test: str, b: int, layer: str = "") -> int:
         """1 where `a test b`, else 0; `test` is `<`, `<=` or `==`."""
-        return self._node("compare", (a, b), test=test, layer=layer)
+        lo, hi = interval("compare", (self.nodes[a], self.nodes[b]), test=test)
+        return self._node("compare", (a, b), lo, hi, test=test, layer=layer)
 
     def mux(self, choose: int, a: int, b: int, layer: str = "") -> int:
         """`a` where `choose` is 1, `b` where it is 0."""
         select = self.nodes[choose]
         if a == b or select.lo == select.hi:
             return a if a == b or select.lo else b
-        return self._node("mux", (choose, a, b), layer=layer)
+        return self._made("mux", (choose, a, b), layer)
 
     def clip(self, a: int, lo: int, hi: int, layer: str = "") -> int:
         """`a` saturated to `lo..hi`; nothing at all where `a` stays inside."""
         node = self.nodes[a]
         if lo <= node.lo and node.hi <= hi:
             return a
-        lo, hi = interval("clip", [node], bounds=(lo, hi))
-        return self._node("clip", (a,), bounds=(lo, hi), layer=layer)
+        lo, hi = interval("clip", (node,), bounds=(lo, hi))
+        return self._node("clip", (a,), lo, hi, layer=layer)
 
     def wrap(self, a: int, bits: int, twos: bool, layer: str = "") -> int:
         """The `bits` low bits of `a`; nothing at all where that changes no value."""
         node = self.nodes[a]
         if node.op == "wrap" and bits <= node.bits:
             return self.wrap(node.args[0], bits, twos, layer)
-        if interval("wrap", [node], bits=bits, twos=twos) == (node.lo, node.hi):
+        lo, hi = interval("wrap", (node,), bits=bits, twos=twos)
+        if (lo, hi) == (node.lo, node.hi):
             return a
-        return self._node("wrap", (a,), bits=bits, twos=twos, layer=layer)
+        return self._node("wrap", (a,), lo, hi, bits=bits, twos=twos, layer=layer)
 
     def table(self, a: int, entry: Callable[[int], int], layer: str = "") -> int:
         """`entry(a)`, looked up; `entry` is asked for the reachable values of `a`."""
         node = self.nodes[a]
         return self.rom(a, [int(entry(v)) for v in range(node.lo, node.hi + 1)], layer)
 
-    def rom(self, a: int, entries: Sequence[int], layer: str = "") -> int:
-        """`entries[a - a.lo]`, an entry for each value that `a` can have."""
-        return self._node("table", (a,), entries=tuple(entries), layer=layer)
+    def rom(
+        self,
+        a: int,
+        entries: Sequence[int],
+        layer: str = "",
+        bounds: tuple[int, int] | None = None,
+    ) -> int:
+        """`entries[a - a.lo]`, an entry for each value that `a` can have.
+
+        Whoever knows their least and greatest may say these.
+        """
+        entries = tuple(entries)
+        lo, hi = bounds or interval("table", (), entries=entries)
+        if lo == hi:
+            return self.const(lo)
+        key = (self.nodes[a].lo, entries)
+        table = self._tables.setdefault(key, len(self._entries))
+        if table == len(self._entries):
+            self._entries.append(entries)
+        return self._node("table", (a,), lo, hi, table=table, layer=layer)
 
     def entries(self, index: int) -> tuple[int, ...]:
         """The entries of table node `index`, from its argument's least value up."""
@@ -117,65 +138,57 @@ class Builder:
 
     def finish(self, outputs: Sequence[tuple[str, int]]) -> Netlist:
         """The netlist without its dead nodes and tables, in the order of writing."""
-        live = set(needed(self.nodes, [index for _, index in outputs]))
-        moved: dict[int, int] = {}
-        tables: dict[int, int] = {}
+        live = needed(self.nodes, [*self._ports, *(index for _, index in outputs)])
+        if len(live) == len(self.nodes):
+            written = tuple(self.nodes), tuple(self._entries)
+            return Netlist(self.block, *written, tuple(outputs))
+        moved = [-1] * len(self.nodes)
+        tables: dict[int, int] = {-1: -1}
         nodes: list[Node] = []
-        for i, node in enumerate(self.nodes):
-            if i not in live and node.op != "input":
-                continue
-            if node.op == "table":
-                tables.setdefault(node.table, len(tables))
+        for i in live:
+            node = self.nodes[i]
             moved[i] = len(nodes)
             args = tuple([moved[a] for a in node.args])
-            table = tables.get(node.table, -1)
+            table = tables.setdefault(node.table, len(tables) - 1)
             if args != node.args or table != node.table:
-                node = replace(node, args=args, table=table)
+                op, _, lo, hi, by, _, name, layer, bits, twos, test = node
+                node = Node(op, args, lo, hi, by, table, name, layer, bits, twos, test)
             nodes.append(node)
         return Netlist(
             self.block,
             tuple(nodes),
-            tuple(self._entries[old] for old in tables),
-            tuple((name, moved[index]) for name, index in outputs),
+            tuple([self._entries[old] for old in tables if old >= 0]),
+            tuple([(name, moved[index]) for name, index in outputs]),
         )
+
+    def _made(self, op: Op, args: tuple[int, ...], layer: str) -> int:
+        """A node that is nothing but its operation and its arguments."""
+        lo, hi = interval(op, [self.nodes[a] for a in args])
+        return self._node(op, args, lo, hi, layer=layer)
 
     def _node(
         self,
         op: Op,
         args: tuple[int, ...],
+        lo: int,
+        hi: int,
         *,
         by: int = 0,
-        entries: tuple[int, ...] = (),
-        bounds: tuple[int, int] = (0, 0),
+        table: int = -1,
         bits: int = 0,
         twos: bool = False,
         test: str = "",
         layer: str = "",
     ) -> int:
-        nodes = [self.nodes[a] for a in args]
-        lo, hi = interval(
-            op,
-            nodes,
-            by=by,
-            entries=entries,
-            bounds=bounds,
-            bits=bits,
-            twos=twos,
-            test=test,
-        )
+        """The one node of these fields, whatever its layer; a constant if it is one."""
         if lo == hi and op != "const":
             return self.const(lo)
-        table = -1
-        if op == "table":
-            table = self._tables.setdefault((nodes[0].lo, entries), len(self._entries))
-            if table == len(self._entries):
-                self._entries.append(entries)
         key = (op, args, lo, hi, by, table, bits, twos, test)
-        if key not in self._index:
-            self._index[key] = len(self.nodes)
+        index = self._index.setdefault(key, len(self.nodes))
+        if index == len(self.nodes):
             made = Node(op, args, lo, hi, by, table, "", layer, bits, twos, test)
             self.nodes.append(made)
-        return self._index[key]
+        return index
 
 
 def needed(nodes: Sequence[Node], leaving: Iterable[int]) -> list[int]:
@@ -183,11 +196,14 @@ def needed(nodes: Sequence[Node], leaving: Iterable[int]) -> list[int]:
 
     A value that never changes depends on none.
     """
-    live = set(leaving)
+    live = [False] * len(nodes)
+    for i in leaving:
+        live[i] = True
     for i in range(len(nodes) - 1, -1, -1):
-        if i in live and nodes[i].lo != nodes[i].hi:
-            live.update(nodes[i].args)
-    return sorted(live)
+        if live[i] and nodes[i].lo != nodes[i].hi:
+            for a in nodes[i].args:
+                live[a] = True
+    return [i for i, wanted in enumerate(live) if wanted]
 
 
 def is_negative(nodes: Sequence[Node], index: int) -> bool:
@@ -213,12 +229,18 @@ def copy(
     """
     node = netlist.nodes[index]
     match node.op:
+        case "table":
+            old, new = netlist.nodes[node.args[0]], into.nodes[args[0]]
+            if (old.lo, old.hi) == (new.lo, new.hi):
+                entries, bounds = netlist.tables[node.table], (node.lo, node.hi)
+                return into.rom(args[0], entries, node.layer, bounds)
+            return into.table(args[0], lookup(netlist, index), node.layer)
+        case "shift":
+            return into.shift(args[0], node.by, node.layer)
         case "input":
             return into.input(node.name, node.lo, node.hi)
         case "const":
             return into.const(node.lo)
-        case "shift":
-            return into.shift(args[0], node.by, node.layer)
         case "add":
             return into.add(args[0], args[1], node.layer)
         case "sub":
@@ -235,11 +257,6 @@ def copy(
             return into.clip(args[0], node.lo, node.hi, node.layer)
         case "wrap":
             return into.wrap(args[0], node.bits, node.twos, node.layer)
-        case "table":
-            old, new = netlist.nodes[node.args[0]], into.nodes[args[0]]
-            if (old.lo, old.hi) == (new.lo, new.hi):
-                return into.rom(args[0], netlist.tables[node.table], node.layer)
-            return into.table(args[0], lookup(netlist, index), node.layer)
 
 
 def lookup(netlist: Netlist, index: int) -> Callable[[int], int]:
@@ -254,7 +271,7 @@ def users(netlist: Netlist) -> list[list[int]]:
     """For every node, the nodes that read it, in order; ports do not count."""
     read: list[list[int]] = [[] for _ in netlist.nodes]
     for i, node in enumerate(netlist.nodes):
-        for a in dict.fromkeys(node.args):
+        for a in node.args if len(node.args) < 2 else dict.fromkeys(node.args):
             read[a].append(i)
     return read
 
@@ -273,7 +290,7 @@ def rewrite(
     into = Builder(netlist.block)
     moved: list[int] = []
     for i, node in enumerate(netlist.nodes):
-        args = tuple(moved[a] for a in node.args)
+        args = tuple([moved[a] for a in node.args])
         new = rule(into, i, args)
         moved.append(copy(netlist, i, args, into) if new is None else new)
     return into.finish([(name, moved[index]) for name, index in netlist.outputs])

@@ -21,9 +21,9 @@ Conventions
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import final
+from typing import NamedTuple, final
 
 HEIGHTS = (2, 3, 6, 12, 24, 48, 96, 192, 384)
 """What is left after so many levels less: six bits of every column become three."""
@@ -33,8 +33,7 @@ COUNTERS = ((6, 3), (5, 2), (3, 1), (2, 1))
 
 
 @final
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """Shape of a number: `width` wired bits, the lowest of them at bit `low`."""
 
     low: int
@@ -43,15 +42,14 @@ class Term:
 
 
 @final
-@dataclass(frozen=True)
-class Bit:
-    """One bit: number `index` of term `term`, of counter `-1 - term`, or constant 1.
+class Bit(NamedTuple):
+    """One bit: number `place` of term `term`, of counter `-1 - term`, or constant 1.
 
-    Of a constant `index` is -1.  `inverted` is set for the sign bits of terms.
+    Of a constant `place` is -1.  `inverted` is set for the sign bits of terms.
     """
 
     term: int
-    index: int
+    place: int
     inverted: bool = False
 
 
@@ -59,8 +57,7 @@ ONE = Bit(0, -1)
 
 
 @final
-@dataclass(frozen=True)
-class Counter:
+class Counter(NamedTuple):
     """The number of ones in `bits`, which all have the weight `2**column`."""
 
     column: int
@@ -130,7 +127,7 @@ def plan(terms: tuple[Term, ...], width: int, constant: int = 0) -> Plan:
     for column, bits in enumerate(columns):
         if constant >> column & 1:
             if bits and column == width - 1:  # nothing is above it: 1 turns the bit
-                bits[0] = replace(bits[0], inverted=not bits[0].inverted)
+                bits[0] = bits[0]._replace(inverted=not bits[0].inverted)
             else:
                 bits.append(ONE)
     counters: list[Counter] = []

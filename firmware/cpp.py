@@ -61,18 +61,30 @@ template <typename T, std::size_t N>
     _mm512_storeu_si512(out + e, found);
   }
 #elif JETLUT_LANES == 32
-  for (std::size_t e = 0; e < kGroup; e += 32) {
-    const __m256i address = _mm256_loadu_si256((const __m256i*)(at + e));
-    __m256i found = _mm256_setzero_si256();
+  // Of 16 entries at a time, what they change of the 16 before them is added to all that
+  // is found for addresses from theirs on; lower ones, less theirs, have the top bit set,
+  // for which a shuffle gives 0.
+  for (std::size_t e = 0; e < kGroup; e += 64) {
+    __m256i a = _mm256_loadu_si256((const __m256i*)(at + e));
+    __m256i b = _mm256_loadu_si256((const __m256i*)(at + e + 32));
+    const __m256i top = _mm256_set1_epi8((char)128), step = _mm256_set1_epi8(16);
+    const __m256i high_a = _mm256_xor_si256(a, top), high_b = _mm256_xor_si256(b, top);
+    __m256i before = _mm256_setzero_si256(), found_a = before, found_b = before;
     for (std::size_t k = 0; k < N; k += 16) {
-      // Less than 16 for addresses of this part only; others set the top bit, give 0.
-      const __m256i within = _mm256_adds_epu8(
-          _mm256_xor_si256(address, _mm256_set1_epi8((char)k)), _mm256_set1_epi8(112));
-      const __m256i part =
+      if (k == 128) {  // until here they had the top bit set
+        a = high_a, b = high_b;
+        before = _mm256_setzero_si256();
+      }
+      const __m256i here =
           _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)(table + k)));
-      found = _mm256_or_si256(found, _mm256_shuffle_epi8(part, within));
+      const __m256i change = _mm256_xor_si256(here, before);
+      found_a = _mm256_xor_si256(found_a, _mm256_shuffle_epi8(change, a));
+      found_b = _mm256_xor_si256(found_b, _mm256_shuffle_epi8(change, b));
+      a = _mm256_subs_epi8(a, step), b = _mm256_subs_epi8(b, step);
+      before = here;
     }
-    _mm256_storeu_si256((__m256i*)(out + e), found);
+    _mm256_storeu_si256((__m256i*)(out + e), found_a);
+    _mm256_storeu_si256((__m256i*)(out + e + 32), found_b);
   }
 #else
   for (std::size_t e = 0; e < kGroup; ++e) out[e] = table[at[e]];
@@ -178,6 +190,7 @@ def _source(netlist: Netlist) -> str:
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
 #define JETLUT_KINDS
@@ -200,7 +213,23 @@ constexpr std::size_t kGroup = {GROUP};  // events that go through together
 
 template <typename T>
 [[maybe_unused]] constexpr T saturate(T value, T lo, T hi) {{
-  return value < lo ? lo : value > hi ? hi : value;
+  const T least = value < lo ? lo : value;
+  return least > hi ? hi : least;
+}}
+
+// A word as its code, which counts from the least word on.
+template <typename T>
+[[maybe_unused]] constexpr T code(std::int32_t word, std::int32_t least, std::int32_t most) {{
+  return static_cast<T>(saturate(word, least, most)) - static_cast<T>(least);
+}}
+
+// How far up part k of a word stands that is read back as parts of so many bits.
+[[maybe_unused]] constexpr int place(int k, int bits) {{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  return 32 - bits * (k + 1);
+#else
+  return bits * k;
+#endif
 }}
 
 }}  // namespace
@@ -306,7 +335,7 @@ def _table(k: int, entries: Sequence[int], *, looked: bool) -> str:
     if looked:
         size = next(length for length in LENGTHS if length >= size)
     lines = [
-        "    " + ", ".join(literal(v) for v in entries[at : at + 16])
+        "    " + ", ".join(map(literal, entries[at : at + 16]))
         for at in range(0, len(entries), 16)
     ]
     body = ",\n".join(lines)

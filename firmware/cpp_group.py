@@ -11,12 +11,15 @@ Conventions
 - A port and a value that addresses a table are kept as `value - lo`, unsigned.
 - Arrays that one expression alone reads stand in its block, so that the compiler can
   use their room again.
-- An expression is computed in 32 bits where no partial result can overflow, else in 64.
+- An expression is computed in 32 bits where no partial result can overflow, else in 64;
+  terms whose sum fits a byte are added as bytes.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 from firmware.build import needed
@@ -27,6 +30,8 @@ INLINE = 48
 
 ROW = 16
 """Ports that are taken out of the rows of words together."""
+
+BYTES = ("std::int8_t", "std::uint8_t")
 
 LOOP = "for (std::size_t e = 0; e < kGroup; ++e)"
 
@@ -75,6 +80,7 @@ def plan(netlist: Netlist) -> Group:
     return Group(tuple(lines), frozenset(looked))
 
 
+@lru_cache(maxsize=4096)
 def kind(lo: int, hi: int) -> str:
     """The narrowest integer type for `lo..hi`, unsigned only below 32 bits.
 
@@ -90,6 +96,7 @@ def kind(lo: int, hi: int) -> str:
     return "std::int64_t"
 
 
+@lru_cache(maxsize=4096)
 def literal(value: int, bits: int = 32) -> str:
     """A literal of `int`, or of 64 bits where that is asked for or needed."""
     if value == -(2**63):
@@ -157,9 +164,8 @@ class _Writer:
         return self.entry(i) if node.op == "table" else kind(node.lo, node.hi)
 
     def entry(self, i: int) -> str:
-        """The type of the table that a node reads."""
-        entries = self.netlist.tables[self.nodes[i].table]
-        return kind(min(entries), max(entries))
+        """The type of the table that a node reads, all of whose entries it can be."""
+        return kind(self.nodes[i].lo, self.nodes[i].hi)
 
     def by_bytes(self, i: int) -> bool:
         """Whether a node is a look-up of bytes by bytes, which `look` does."""
@@ -167,17 +173,21 @@ class _Writer:
         return (
             node.op == "table"
             and self.kind(node.args[0]) == "std::uint8_t"
-            and self.entry(i) in ("std::int8_t", "std::uint8_t")
+            and self.entry(i) in BYTES
             and i not in self.addresses
         )
 
     def words(self) -> Iterator[str]:
         """Statements that turn rows of words into the ports' arrays.
 
-        In two steps, both of which vectorise: some ports are saturated along the row,
-        then the short rows that they leave are taken apart.
+        In two steps, both of which vectorise: the codes of some ports are computed
+        along the row, those of a few events packed into one word; then the short rows
+        that they leave are taken apart.
         """
         ports, stored = self.netlist.inputs, set(self.stored)
+        bits = int(re.sub(r"\D", "", self.port))
+        word, packed = f"std::uint{max(32, bits)}_t", max(1, 32 // bits)
+        loop = f"for (std::size_t e = 0; e < kGroup / {packed}; ++e)"
         for first in range(0, len(ports), ROW):
             some = ports[first : first + ROW]
             live = [(p, i) for p, i in enumerate(some) if i in stored]
@@ -186,24 +196,28 @@ class _Writer:
             stride = 1 << (len(some) - 1).bit_length()
             least = ", ".join(literal(self.nodes[i].lo) for i in some)
             most = ", ".join(literal(self.nodes[i].hi) for i in some)
-            word = f"in[{len(ports)} * e + {first} + p]"
-            value = f"saturate<std::int32_t>({word}, least[p], most[p])"
-            if self.port == "std::int64_t":
-                value = f"std::int64_t{{{value}}}"
+            parts = []
+            for k in range(packed):
+                at = f"{len(ports)} * ({packed} * e + {k}) + {first} + p"
+                part = f"code<{word}>(in[{at}], least[p], most[p])"
+                parts.append(f"{part} << place({k}, {bits})" if packed > 1 else part)
             for _, i in live:
                 yield f"{self.declaration(i)}  // {self.nodes[i].name}"
             yield from (
                 "{",
                 f"  constexpr std::int32_t least[] = {{{least}}};",
                 f"  constexpr std::int32_t most[] = {{{most}}};",
-                f"  alignas(64) {self.port} rows[{stride} * kGroup];",
-                f"  {LOOP}",
+                f"  alignas(64) {word} row[kGroup / {packed}][{stride}];",
+                f"  alignas(64) {word} column[{stride}][kGroup / {packed}];",
+                f"  {loop}",
                 f"    for (std::size_t p = 0; p < {len(some)}; ++p)",
-                f"      rows[{stride} * e + p] =",
-                f"          {_cast(self.port, f'{value} - least[p]')};",
-                f"  {LOOP} {{",
-                *(f"    n{i}[e] = rows[{stride} * e + {p}];" for p, i in live),
+                "      row[e][p] =",
+                *(f"          {part} |" for part in parts[:-1]),
+                f"          {parts[-1]};",
+                f"  {loop} {{",
+                *(f"    column[{p}][e] = row[e][{p}];" for p, _ in live),
                 "  }",
+                *(f"  std::memcpy(n{i}, column[{p}], sizeof n{i});" for p, i in live),
                 "}",
             )
 
@@ -271,7 +285,8 @@ def _operation(
     """The expression of a node from those of its arguments, all of so many bits."""
     match node.op:
         case "add" | "sum":
-            return "(" + " + ".join(args) + ")"
+            parts = _byte_sums(operands, args) if bits == 32 else args
+            return "(" + " + ".join(parts) + ")"
         case "sub":
             return f"({args[0]} - {args[1]})"
         case "mul":
@@ -294,6 +309,24 @@ def _operation(
             wide = kind(min(a.lo, node.lo), max(a.hi, node.hi))
             ends = f"{literal(node.lo, bits)}, {literal(node.hi, bits)}"
             return f"saturate<{wide}>({args[0]}, {ends})"
+
+
+def _byte_sums(operands: Sequence[Node], args: Sequence[str]) -> list[str]:
+    """The terms of a sum, those together whose sum fits a byte: many are added at once."""
+    order = sorted(range(len(args)), key=lambda k: operands[k].hi - operands[k].lo)
+    sums: list[tuple[int, int, list[str]]] = []
+    for k in order:
+        lo, hi = operands[k].lo, operands[k].hi
+        if sums:
+            total = sums[-1][0] + lo, sums[-1][1] + hi
+            if kind(*total) in BYTES:
+                sums[-1] = (*total, [*sums[-1][2], args[k]])
+                continue
+        sums.append((lo, hi, [args[k]]))
+    return [
+        _cast(kind(lo, hi), " + ".join(terms)) if len(terms) > 1 else terms[0]
+        for lo, hi, terms in sums
+    ]
 
 
 def _bits(node: Node, operands: Sequence[Node]) -> int:

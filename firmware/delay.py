@@ -15,6 +15,7 @@ cheaper adder here; and the net in front of a table is counted with the table.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from firmware.compress import Plan, Term, plan
 from firmware.netlist import Node
@@ -106,13 +107,20 @@ def disjoint(a: Node, b: Node) -> bool:
 
 def plan_sum(node: Node, args: Sequence[Node]) -> Plan:
     """How the terms of a `sum` are added, its constants taken together."""
+    return _plan_sum(node.width, tuple(args))
+
+
+@lru_cache(maxsize=4096)
+def _plan_sum(width: int, args: tuple[Node, ...]) -> Plan:
     terms = tuple(
-        Term(zeros, arg.width - zeros, arg.signed)
-        for arg in args
-        if arg.op != "const"
-        for zeros in (low_zeros(arg),)
+        [
+            Term(zeros, arg.width - zeros, arg.signed)
+            for arg in args
+            if arg.op != "const"
+            for zeros in (low_zeros(arg),)
+        ]
     )
-    return plan(terms, node.width, sum(arg.lo for arg in args if arg.op == "const"))
+    return plan(terms, width, sum([arg.lo for arg in args if arg.op == "const"]))
 
 
 def clip_ns(node: Node, arg: Node) -> float:

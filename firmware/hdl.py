@@ -13,8 +13,7 @@ Conventions
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, final
+from typing import Literal, NamedTuple, TypeAlias, final
 
 from firmware.compress import ONE, Bit
 from firmware.delay import low_zeros, plan_sum
@@ -22,8 +21,7 @@ from firmware.netlist import Netlist, Node
 
 
 @final
-@dataclass(frozen=True)
-class Bits:
+class Bits(NamedTuple):
     """Bits `high..low` of the vector called `name`."""
 
     name: str
@@ -32,8 +30,7 @@ class Bits:
 
 
 @final
-@dataclass(frozen=True)
-class Const:
+class Const(NamedTuple):
     """The number `value`, modulo `2**width`."""
 
     value: int
@@ -41,24 +38,21 @@ class Const:
 
 
 @final
-@dataclass(frozen=True)
-class Not:
+class Not(NamedTuple):
     """Every bit of `bits` inverted."""
 
     bits: Bits
 
 
 @final
-@dataclass(frozen=True)
-class Join:
+class Join(NamedTuple):
     """Vectors side by side, the highest first."""
 
     parts: "tuple[Bits | Const | Not, ...]"
 
 
 @final
-@dataclass(frozen=True)
-class Extend:
+class Extend(NamedTuple):
     """`bits` in `width` bits, more than it has: by zeros, or by its sign bit."""
 
     bits: Bits
@@ -67,8 +61,7 @@ class Extend:
 
 
 @final
-@dataclass(frozen=True)
-class Arithmetic:
+class Arithmetic(NamedTuple):
     """Terms of `width` bits each, added, subtracted or multiplied modulo `2**width`."""
 
     sign: Literal["+", "-", "*"]
@@ -77,8 +70,15 @@ class Arithmetic:
 
 
 @final
-@dataclass(frozen=True)
-class Look:
+class Count(NamedTuple):
+    """How many of some bits are set, in `width` bits."""
+
+    bits: "tuple[Bits | Const | Not, ...]"
+    width: int
+
+
+@final
+class Look(NamedTuple):
     """The row of table `table` at an address."""
 
     table: str
@@ -86,8 +86,7 @@ class Look:
 
 
 @final
-@dataclass(frozen=True)
-class Compare:
+class Compare(NamedTuple):
     """Whether `a test b` holds of two vectors of one width; a single bit."""
 
     test: Literal["<", "<=", "==", ">"]
@@ -97,21 +96,19 @@ class Compare:
 
 
 @final
-@dataclass(frozen=True)
-class Any:
+class Any(NamedTuple):
     """Whether a bit of `bits` is set; a single bit."""
 
     bits: Bits
 
 
-Vector: TypeAlias = Bits | Const | Not | Join | Extend | Arithmetic | Look
+Vector: TypeAlias = Bits | Const | Not | Join | Extend | Arithmetic | Count | Look
 Test: TypeAlias = Bits | Compare | Any
 """A single bit that can be asked for; of `Bits`, exactly one."""
 
 
 @final
-@dataclass(frozen=True)
-class Choose:
+class Choose(NamedTuple):
     """The first of `ways` whose test holds, else `otherwise`."""
 
     ways: tuple[tuple[Test, Vector], ...]
@@ -122,8 +119,7 @@ Expression: TypeAlias = Vector | Compare | Choose
 
 
 @final
-@dataclass(frozen=True)
-class Assign:
+class Assign(NamedTuple):
     """The vector `name[width-1:low]` and what drives it."""
 
     name: str
@@ -135,8 +131,7 @@ class Assign:
 
 
 @final
-@dataclass(frozen=True)
-class Rom:
+class Rom(NamedTuple):
     """A table: its rows by address."""
 
     name: str
@@ -190,33 +185,23 @@ def _sum(
         if one == ONE:
             return Const(1, 1)
         if one.term < 0:
-            wire = Bits(f"n{index}_k{-1 - one.term}", one.index, one.index)
+            wire = Bits(f"n{index}_k{-1 - one.term}", one.place, one.place)
         else:
-            at = lows[one.term] + one.index
+            at = lows[one.term] + one.place
             wire = Bits(carriers[one.term], at, at)
         return Not(wire) if one.inverted else wire
 
-    helpers = [
-        Assign(
-            f"n{index}_k{k}",
-            counter.width,
-            Arithmetic(
-                "+",
-                tuple(
-                    Join((Const(0, counter.width - 1), bit(one)))
-                    for one in counter.bits
-                ),
-                counter.width,
-            ),
-            layer=node.layer,
-        )
-        for k, counter in enumerate(plan.counters)
-    ]
+    helpers = []
+    for k, counter in enumerate(plan.counters):
+        value = Count(tuple([bit(one) for one in counter.bits]), counter.width)
+        helpers.append(Assign(f"n{index}_k{k}", value.width, value, layer=node.layer))
     rows = tuple(
         Join(
             tuple(
-                bit(bits[row]) if row < len(bits) else Const(0, 1)
-                for bits in reversed(plan.rows)
+                [
+                    bit(bits[row]) if row < len(bits) else Const(0, 1)
+                    for bits in reversed(plan.rows)
+                ]
             )
         )
         for row in range(max(map(len, plan.rows)))
@@ -237,6 +222,8 @@ def expression(netlist: Netlist, index: int, names: Sequence[str]) -> Expression
         return tuple(extended(name, arg, wide) for name, arg in pairs)
 
     match node.op:
+        case "table":
+            return Look(f"t{node.table}", whole(names[0], args[0]))
         case "shift" if node.by > 0:
             return Join((Bits(names[0], width - node.by - 1, 0), Const(0, node.by)))
         case "shift":
@@ -266,8 +253,6 @@ def expression(netlist: Netlist, index: int, names: Sequence[str]) -> Expression
             return _clip(node, args[0], names[0])
         case "wrap":  # the wire is no wider than the bits kept, and says how to read it
             return extended(names[0], args[0], width)
-        case "table":
-            return Look(f"t{node.table}", whole(names[0], args[0]))
     raise ValueError(f"an {node.op} has no expression")
 
 
@@ -296,12 +281,15 @@ def _beyond(arg: Node, name: str, test: Literal["<", ">"], bound: int) -> Compar
     return Compare(test, whole(name, arg), Const(bound, arg.width), arg.signed)
 
 
-def rom(netlist: Netlist, k: int) -> Rom:
-    """Table `k`, which some node reads."""
-    reader = next(n for n in netlist.nodes if n.op == "table" and n.table == k)
-    arg = netlist.nodes[reader.args[0]]
-    held = tuple(rows(arg, netlist.tables[k]))
-    return Rom(f"t{k}", arg.width, reader.width, held)
+def roms(netlist: Netlist) -> tuple[Rom, ...]:
+    """All tables, in order; some node reads each."""
+    readers = {node.table: node for node in reversed(netlist.nodes)}  # the first wins
+    found = []
+    for k, entries in enumerate(netlist.tables):
+        arg = netlist.nodes[readers[k].args[0]]
+        held = tuple(rows(arg, entries))
+        found.append(Rom(f"t{k}", arg.width, readers[k].width, held))
+    return tuple(found)
 
 
 def rows(arg: Node, entries: Sequence[int]) -> list[int]:
@@ -311,9 +299,9 @@ def rows(arg: Node, entries: Sequence[int]) -> list[int]:
     differs in one bit, the lowest that helps: it leaves least to tell apart.
     """
     size = 1 << arg.width
-    row: list[int | None] = [None] * size
-    for k, entry in enumerate(entries):
-        row[(arg.lo + k) % size] = entry
+    held = [*entries, *[None] * (size - len(entries))]  # from the least value on
+    zero = -arg.lo % size
+    row = held[zero:] + held[:zero]
     bit = 1
     while None in row:
         row = [row[a ^ bit] if row[a] is None else row[a] for a in range(size)]

@@ -17,7 +17,7 @@ Conventions
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final, get_args
+from typing import Any, Literal, NamedTuple, final, get_args
 
 from trigger.errors import UserError
 
@@ -61,9 +61,11 @@ INT64 = 2**63
 
 
 @final
-@dataclass(frozen=True)
-class Node:
-    """One operation; fields that its `op` does not use keep their defaults."""
+class Node(NamedTuple):
+    """One operation; fields that its `op` does not use keep their defaults.
+
+    A tuple, for each pass makes every node anew and compares it with others.
+    """
 
     op: Op
     args: tuple[int, ...]
@@ -91,7 +93,7 @@ class Node:
 def width(lo: int, hi: int) -> int:
     """Bits that hold every integer of `lo..hi`: unsigned if `lo >= 0`, else signed."""
     if lo >= 0:
-        return max(1, hi.bit_length())
+        return hi.bit_length() or 1
     return 1 + max(hi.bit_length() if hi > 0 else 0, (-lo - 1).bit_length())
 
 
@@ -135,13 +137,15 @@ def interval(
         test: Of a `compare`.
     """
     match op:
+        case "table":
+            return min(entries), max(entries)
         case "input" | "const":
             return bounds
         case "shift":
             (a,) = args
-            return (a.lo << by, a.hi << by) if by >= 0 else (a.lo >> -by, a.hi >> -by)
+            return shifted(a.lo, by), shifted(a.hi, by)
         case "add" | "sum":
-            return sum(a.lo for a in args), sum(a.hi for a in args)
+            return sum([a.lo for a in args]), sum([a.hi for a in args])
         case "sub":
             a, b = args
             return a.lo - b.hi, a.hi - b.lo
@@ -170,8 +174,11 @@ def interval(
             if (a.hi - least) >> bits == turn:
                 return least + start, least + start + a.hi - a.lo
             return least, least + (1 << bits) - 1
-        case "table":
-            return min(entries), max(entries)
+
+
+def shifted(value: int, by: int) -> int:
+    """`value * 2**by`, floored."""
+    return value << by if by >= 0 else value >> -by
 
 
 def _compared(a: Node, b: Node, test: str) -> tuple[int, int]:
@@ -205,10 +212,11 @@ def validate(netlist: Netlist) -> None:
         return UserError(f"netlist {netlist.block!r}: node {index} ({op}) {what}")
 
     first: dict[int, int] = {}
+    known = get_args(Op)
     for i, node in enumerate(netlist.nodes):
-        if node.op not in get_args(Op):
-            raise refuse(i, f"is unknown; known are {', '.join(get_args(Op))}")
-        if any(not 0 <= a < i for a in node.args):
+        if node.op not in known:
+            raise refuse(i, f"is unknown; known are {', '.join(known)}")
+        if node.args and not 0 <= min(node.args) <= max(node.args) < i:
             raise refuse(i, f"reads nodes {node.args}, but only 0..{i - 1} come before")
         wanted = ARITY.get(node.op)
         if wanted is not None and len(node.args) != wanted:
@@ -276,10 +284,21 @@ def to_json(netlist: Netlist) -> str:
 
     def node_text(node: Node) -> str:
         row: dict[str, Any] = {"op": node.op}
-        for key in ("name", "args", "by", "table", "bits", "twos", "test"):
-            if getattr(node, key) != getattr(Node("const", (), 0, 0), key):
-                row[key] = getattr(node, key)
-        row |= {"lo": node.lo, "hi": node.hi}
+        if node.name:
+            row["name"] = node.name
+        if node.args:
+            row["args"] = node.args
+        if node.by:
+            row["by"] = node.by
+        if node.table != -1:
+            row["table"] = node.table
+        if node.bits:
+            row["bits"] = node.bits
+        if node.twos:
+            row["twos"] = node.twos
+        if node.test:
+            row["test"] = node.test
+        row["lo"], row["hi"] = node.lo, node.hi
         if node.layer:
             row["layer"] = node.layer
         return json.dumps(row)
@@ -293,7 +312,7 @@ def to_json(netlist: Netlist) -> str:
         "block": json.dumps(netlist.block),
         "outputs": json.dumps([list(output) for output in netlist.outputs]),
         "nodes": block([node_text(node) for node in netlist.nodes]),
-        "tables": block([json.dumps(list(table)) for table in netlist.tables]),
+        "tables": block([json.dumps(table) for table in netlist.tables]),
     }
     return (
         "{\n" + ",\n".join(f' "{key}": {text}' for key, text in parts.items()) + "\n}\n"

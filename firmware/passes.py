@@ -5,47 +5,78 @@ its own.  What always holds is not a pass but a habit of `firmware.build.Builder
 equal nodes and equal tables exist once, constants and clips that never bite vanish,
 dead nodes are dropped.
 
-The order matters once: the passes of `SIMPLIFY` keep sums whole and their tables
-unsigned, which shows most chances, and run until nothing changes; after that
+The order matters: the passes of `SIMPLIFY` keep sums whole and their tables unsigned,
+which shows most chances, and run until nothing changes; after that `fill` looks for
+addresses that no word reaches, once, `split` makes two tables of a very wide one and
+`join` one table of several small ones.  In the end
 `firmware.tree` cuts sums into adders and hides the constants.  Until then a subtraction
 is a sum with a minus term, `Builder.negative`.
 """
 
-from collections.abc import Callable, Iterable
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
 
 from firmware.build import Builder, is_negative, lookup, rewrite, users
+from firmware.dont_care import fill
+from firmware.join import join
 from firmware.netlist import Netlist
 from firmware.pipeline import cycle_ns, cycles_bits
+from firmware.split import split
 from firmware.tree import chain_shifts, plant_trees
 
-SHARES = (1.0, 0.75, 0.5, 0.4)
+CLOCKED = (5, 1.0)
+"""Address bits and saved LUTs of `join` in a block with registers inside.
+
+There joined tables of six bits cost as often as they save, on the networks that were
+measured: what Yosys shares between a table and what stands around it ends at registers,
+and a LUT of five inputs is half of one."""
+
+SHARES: tuple[float, ...] = (1.0, 0.75, 0.5, 0.4)
 """Parts of a cycle that one sum may take: each is tried, the best pipeline wins."""
 
 
 def optimise(netlist: Netlist, clock_mhz: float | int | None = None) -> Netlist:
-    """Runs every pass: `SIMPLIFY` to a fixed point, then trees and chained shifts.
+    """Runs every pass, in the order that the module names.
 
     Args:
         netlist: What to optimise.
         clock_mhz: The clock that sums shall fit; without one they are flat, which is
             the least area and the least delay of a block without registers inside.
     """
+    for simplify in SIMPLIFY:
+        netlist = simplify(netlist)
+    netlist = _simplified(fill(netlist))
+    if clock_mhz is None:
+        return chain_shifts(plant_trees(join(split(netlist))))
+    cycle = cycle_ns(clock_mhz)
+    few = join(netlist, *CLOCKED)
+    # What saves LUTs comes first; what may cost some wins by a cycle less.
+    tried = dict.fromkeys((join(split(netlist), *CLOCKED), few), SHARES)
+    tried.setdefault(join(netlist), SHARES[:1])
+    planted: dict[Netlist, int] = {}
+    for rank, (one, shares) in enumerate(tried.items()):
+        for share in shares:  # equal ones once
+            planted.setdefault(chain_shifts(plant_trees(one, share * cycle)), rank)
+    found = [(cycles_bits(one, clock_mhz), rank, one) for one, rank in planted.items()]
+    able = [((need[0], rank, need[1]), one) for need, rank, one in found if need]
+    if able:
+        return min(able, key=lambda way: way[0])[1]
+    # Where no sum fits, whoever cuts the block into cycles says what is too long.
+    return chain_shifts(plant_trees(few, SHARES[-1] * cycle))
+
+
+def _simplified(netlist: Netlist) -> Netlist:
+    """`SIMPLIFY` until nothing changes."""
+    settled: set[Callable[[Netlist], Netlist]] = set()  # would change nothing
     while True:
         before = netlist
         for simplify in SIMPLIFY:
-            netlist = simplify(netlist)
+            if simplify not in settled:
+                netlist, last = simplify(netlist), netlist
+                settled = settled | {simplify} if netlist == last else set()
         if netlist == before:
-            break
-    if clock_mhz is None:
-        return chain_shifts(plant_trees(netlist))
-    cycle = cycle_ns(clock_mhz)
-    planted = dict.fromkeys(  # equal ones once
-        chain_shifts(plant_trees(netlist, share * cycle)) for share in SHARES
-    )
-    found = [(cycles_bits(one, clock_mhz), one) for one in planted]
-    able = [(key, one) for key, one in found if key is not None]
-    # Where no sum fits, whoever cuts the block into cycles says what is too long.
-    return min(able, key=lambda pair: pair[0])[1] if able else [*planted][-1]
+            return netlist
 
 
 def fold(netlist: Netlist) -> Netlist:
@@ -106,23 +137,31 @@ def narrow(netlist: Netlist) -> Netlist:
         if node.op != "table":
             return None
         entry, arg, layer = lookup(netlist, i), into.nodes[args[0]], node.layer
-        lo, hi = arg.lo, arg.hi
+        lo, hi, old = arg.lo, arg.hi, netlist.nodes[node.args[0]]
         if arg.op == "shift" and arg.by > 0:
             by = arg.by
             return into.table(arg.args[0], lambda v: entry(v << by), layer)
         if is_negative(into.nodes, args[0]):
             return into.table(arg.args[1], lambda v: entry(-v), layer)
-        drop = 0
-        while (hi >> drop) - (lo >> drop) > 1 and all(
-            entry(v) == entry(v - 1) for v in range(lo + 1, hi + 1) if v % (2 << drop)
-        ):
+        drop, entries = 0, netlist.tables[node.table]
+        if (lo, hi) != (old.lo, old.hi):
+            entries = tuple([entry(v) for v in range(lo, hi + 1)])
+        while (hi >> drop) - (lo >> drop) > 1 and _steps_alike(entries, lo, 1 << drop):
             drop += 1
         if drop:
             address = into.shift(args[0], -drop, layer)
             return into.table(
                 address, lambda v: entry(min(max(v << drop, lo), hi)), layer
             )
-        if all(entry(v) == v for v in range(lo, hi + 1)):
+        keep = (hi - lo).bit_length()
+        while keep > 1 and entries[1 << (keep - 1) :] == entries[: -1 << (keep - 1)]:
+            keep -= 1
+        if keep < (hi - lo).bit_length():
+            address = into.wrap(args[0], keep, False, layer)
+            return into.table(
+                address, lambda v: entry(lo + (v - lo) % (1 << keep)), layer
+            )
+        if entries[0] == lo and entries == tuple(range(lo, hi + 1)):
             return args[0]
         return None
 
@@ -153,21 +192,21 @@ def normalise(netlist: Netlist) -> Netlist:
                 new = into.negative(new, node.layer) if minus else new
                 terms.append(into.shift(new, up, node.layer))
                 continue
-            zero = into.nodes[term.args[0]].lo
-            entries = into.entries(new)
-            k = _low_zeros(entry - term.lo for entry in entries)
-            bare = [(entry - term.lo) >> k for entry in entries]
-            if all(bare[v] == v for v in range(len(bare))):
-                wire, extra = term.args[0], -zero << k
+            least, bare = term.lo, into.entries(new)
+            if least:
+                bare = tuple([entry - least for entry in bare])
+            k = _low_zeros(bare)
+            if k:
+                bare = tuple([entry >> k for entry in bare])
+            if bare[:2] == (0, 1) and bare == tuple(range(len(bare))):
+                wire = term.args[0]
+                least -= into.nodes[wire].lo << k
             else:
-                wire = into.table(
-                    term.args[0], lambda v, b=bare, z=zero: b[v - z], term.layer
-                )
-                extra = 0
-            least = (term.lo + extra) << up
+                wire = into.rom(term.args[0], bare, term.layer)
             wire = into.negative(wire, node.layer) if minus else wire
             terms.append(into.shift(wire, k + up, node.layer))
-            terms.append(into.const(-least if minus else least))
+            if least:
+                terms.append(into.const((-least if minus else least) << up))
         return into.sum(terms, node.layer)
 
     return rewrite(netlist, rule)
@@ -212,9 +251,8 @@ def trim(netlist: Netlist) -> Netlist:
             return None
         terms = into.nodes[args[0]].args
         for drop in range(-node.by, 0, -1):
-            carries = [_low_part(into, term, drop) for term in terms]
-            carry = sum(lo for lo, _ in carries) >> drop
-            if carry == sum(hi for _, hi in carries) >> drop:
+            carry = _carry(into, terms, drop)
+            if carry is not None:
                 kept = [_high_part(into, term, drop) for term in terms]
                 kept.append(into.const(carry))
                 total = into.sum(kept, into.nodes[args[0]].layer)  # not its reader's
@@ -234,6 +272,16 @@ SIMPLIFY: tuple[Callable[[Netlist], Netlist], ...] = (
 )
 
 
+def _steps_alike(entries: Sequence[int], lo: int, step: int) -> bool:
+    """Whether an entry is the one before where the address is an odd multiple of `step`.
+
+    The address of the first entry, of which nothing is asked, is `lo`.
+    """
+    first = (step - lo - 1) % (2 * step) + 1
+    before = entries[first - 1 :: 2 * step]
+    return all(map(operator.eq, entries[first :: 2 * step], before))
+
+
 def _values(into: Builder, term: int) -> list[int] | None:
     """Every value that a table or constant takes, through a shift; else None."""
     node, up = into.nodes[term], 0
@@ -245,6 +293,17 @@ def _values(into: Builder, term: int) -> list[int] | None:
     if node.op != "table" or up < 0:
         return None
     return [entry << up for entry in set(into.entries(term))]
+
+
+def _carry(into: Builder, terms: Sequence[int], drop: int) -> int | None:
+    """What the `drop` low bits of some terms carry, where it is always the same."""
+    lo = hi = 0
+    for term in terms:
+        least, most = _low_part(into, term, drop)
+        lo, hi = lo + least, hi + most
+        if (hi - lo) >> drop:
+            return None
+    return lo >> drop if lo >> drop == hi >> drop else None
 
 
 def _low_part(into: Builder, term: int, drop: int) -> tuple[int, int]:
@@ -280,8 +339,6 @@ def _high_part(into: Builder, term: int, drop: int) -> int:
 
 
 def _low_zeros(values: Iterable[int]) -> int:
-    """Low bits that are zero in all of the values, which are not negative."""
-    union = 0
-    for value in values:
-        union |= value
-    return (union & -union).bit_length() - 1 if union else 0
+    """Low bits that are zero in all of the values."""
+    common = math.gcd(*values)
+    return (common & -common).bit_length() - 1 if common else 0

@@ -190,7 +190,7 @@ def _dropped(node: Node, reader: Node) -> int:
     if reader.lo == reader.hi:
         return node.width
     # A right shift by more than the width still reads the sign.
-    return min(max(0, -reader.by), node.width - 1)
+    return min(-reader.by, node.width - 1) if reader.by < 0 else 0
 
 
 def _budget(clock_mhz: float | int) -> int:
@@ -304,6 +304,8 @@ def _fewest_registers(
     Among equals the earlier wins, by a weight too small to buy a bit.
     """
     n = len(netlist.nodes)
+    if final == 0:
+        return (0,) * n
     held = held_bits(netlist)
     leaving = {index for _, index in netlist.outputs}
     early = 0.5 / (n * (final + 1))

@@ -14,13 +14,15 @@ Conventions
 - A flat vector holds word 0 in its lowest bits, and the words without gaps.
 """
 
-import textwrap
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import final
 
 from firmware import identifiers
-from firmware.hdl import Assign, Bits, Rom, rom, statements
+from firmware.hdl import Assign, Bits, Rom, roms, statements
 from firmware.netlist import Netlist, Node, validate
 from firmware.pipeline import Schedule, held_bits, lifetimes
 from trigger.errors import UserError
@@ -42,6 +44,9 @@ class Options:
 
 
 DEFAULT = Options()
+
+WIDTH = 88
+"""Characters of a line, unless a single word has more."""
 
 
 @final
@@ -89,6 +94,7 @@ class Plan:
     tables: tuple[Rom, ...]
 
 
+@lru_cache(maxsize=1)  # all languages ask for the same
 def plan(
     netlist: Netlist, schedule: Schedule, interface: Interface, options: Options
 ) -> Plan:
@@ -129,7 +135,7 @@ def plan(
         stages=stages,
         clocked=tuple(port for fixed, port in leaving if not fixed),
         fixed=tuple(port for fixed, port in leaving if fixed),
-        tables=tuple(rom(netlist, k) for k in range(len(netlist.tables))),
+        tables=roms(netlist),
     )
 
 
@@ -278,27 +284,41 @@ def filled(
 ) -> list[str]:
     """Words joined and broken into lines of at most 88 characters."""
     indent = " " * (len(head) - len(head.lstrip()))
-    lines, line = [], head
-    for k, word in enumerate(words):
-        piece = word + (between if k + 1 < len(words) else tail)
-        if len(line) + len(piece.rstrip()) > 88 and line.strip():
-            lines.append(line.rstrip())
-            line = indent + ("" if between == " " else "    ")
-        line += piece
-    return [*lines, line.rstrip()]
+    text = head + between.join(words) + tail
+    steps = [len(word) + len(between) for word in words[:-1]]
+    ends = [*accumulate(steps, initial=len(head) - 1), len(text)]
+    if not head.strip() or head[-1] != " ":  # the first word stands in the first line
+        del ends[0]
+    return _broken(text, ends, indent + ("" if between == " " else "    "))
 
 
 def wrapped(statement: str) -> list[str]:
     """A statement in lines of at most 88 characters, broken where it has a space."""
     indent = " " * (len(statement) - len(statement.lstrip()) + 4)
-    return [
-        piece
-        for line in statement.splitlines()
-        for piece in textwrap.wrap(
-            line,
-            88,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    ]
+    lines = []
+    for line in statement.splitlines():
+        if len(line) <= WIDTH:
+            lines.append(line)
+            continue
+        words = line.lstrip().split(" ")
+        steps = [len(word) + 1 for word in words]
+        ends = [*accumulate(steps, initial=len(line) - sum(steps))][1:]
+        lines += _broken(line, ends, indent)
+    return lines
+
+
+def _broken(text: str, ends: Sequence[int], indent: str) -> list[str]:
+    """A text in lines, as full as they can be.
+
+    Args:
+        text: One line, however long.
+        ends: Where a line may end, in order: at some of its spaces, and at its end.
+        indent: What the second line and those behind it start with.
+    """
+    lines, begin, before, room, k = [], 0, "", WIDTH, 0
+    while k < len(ends):
+        k = max(k + 1, bisect_right(ends, begin + room, k))
+        end = ends[k - 1]
+        lines.append(before + text[begin:end])
+        begin, before, room = end + 1, indent, WIDTH - len(indent)
+    return lines

@@ -16,8 +16,8 @@ import heapq
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import final
+from functools import lru_cache
+from typing import NamedTuple, final
 
 from firmware.build import Builder, is_negative, rewrite, users
 from firmware.delay import ADD_NS, CARRY_NS, delay_ns, low_zeros
@@ -32,8 +32,7 @@ levels of counters, or none."""
 
 
 @final
-@dataclass(frozen=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     """A term of a sum: its node, the shift up and whether a table may hold more.
 
     Attributes:
@@ -205,7 +204,7 @@ def _with_more_room(
         return None
     for k, leaf in enumerate(leaves):
         if leaf.more:
-            wider = replace(leaf, room=leaf.room + leaf.more)
+            wider = leaf._replace(room=leaf.room + leaf.more)
             grown = [*leaves[:k], wider, *leaves[k + 1 :]]
             if not _ones(grown, constant, bits):
                 return grown
@@ -222,8 +221,8 @@ def _raised(into: Builder, index: int, extra: int) -> int:
     if not extra:
         return index
     table = into.nodes[index]
-    zero, entries = into.nodes[table.args[0]].lo, into.entries(index)
-    return into.table(table.args[0], lambda v: entries[v - zero] + extra, table.layer)
+    entries = [entry + extra for entry in into.entries(index)]
+    return into.rom(table.args[0], entries, table.layer)
 
 
 def _deal(leaves: Sequence[_Leaf], constant: int, bits: int) -> tuple[list[int], int]:
@@ -239,12 +238,8 @@ def _deal(leaves: Sequence[_Leaf], constant: int, bits: int) -> tuple[list[int],
     """
     order = sorted(range(len(leaves)), key=lambda k: -leaves[k].up)
     size, sign = 1 << bits, 1 << (bits - 1)
-    most = sum(leaf.room << leaf.up for leaf in leaves)
-    ones = [0, *(1 << k for k in range(bits - 1))]
-    tries = sorted(
-        {a | b for a in ones for b in ones}, key=lambda k: (k.bit_count(), k)
-    )
-    for kept in tries:
+    most = sum([leaf.room << leaf.up for leaf in leaves])
+    for kept in _few_ones(bits - 1):
         for top in (0, sign):
             wanted = (constant - kept - top) % size
             if wanted > most:
@@ -257,6 +252,13 @@ def _deal(leaves: Sequence[_Leaf], constant: int, bits: int) -> tuple[list[int],
                 held = sum(t << leaf.up for t, leaf in zip(taken, leaves, strict=True))
                 return taken, constant - held
     return [0] * len(leaves), constant
+
+
+@lru_cache(maxsize=64)
+def _few_ones(bits: int) -> list[int]:
+    """Numbers of so many bits of which at most two are ones, those with fewest first."""
+    ones = [0, *(1 << k for k in range(bits))]
+    return sorted({a | b for a in ones for b in ones}, key=lambda k: (k.bit_count(), k))
 
 
 def _grow(
@@ -276,24 +278,13 @@ def _grow(
         The root, when it is ready, and the delay of the slowest sum.
     """
     slowest = 0.0
-    heap: list[tuple[tuple[int, int, int, int], float, int]] = []
-    count = itertools.count()
+    most = min(most, len(terms))
 
-    def push(ready: float, index: int) -> None:
-        node = into.nodes[index]
-        order = (round(ready / STEP_NS), low_zeros(node), node.width, next(count))
-        heapq.heappush(heap, (order, ready, index))
-
-    for ready, index in terms:
-        push(ready, index)
-    most = min(most, len(heap))
-    take = (len(heap) - 2) % (most - 1) + 2 if most > 1 else 1
-    while len(heap) > 1:
-        parts = [heapq.heappop(heap) for _ in range(take)]
-        nodes = [index for _, _, index in parts]
-        if not heap and constant:  # the last
+    def add(parts: Sequence[tuple[float, int]], last: bool) -> tuple[float, int]:
+        nonlocal slowest
+        nodes = [index for _, index in parts]
+        if last and constant:
             nodes.append(into.const(constant))
-            constant = 0
         if len(nodes) == 2:
             made = into.add(nodes[0], nodes[1], layer)
         else:
@@ -301,9 +292,31 @@ def _grow(
         node = into.nodes[made]
         delay = delay_ns(node, [into.nodes[a] for a in node.args])
         slowest = max(slowest, delay)
-        push(max(ready for _, ready, _ in parts) + delay, made)
+        return max([ready for ready, _ in parts]) + delay, made
+
+    if len(terms) == 1:
+        ((ready, root),) = terms
+        if constant:
+            root = into.add(root, into.const(constant), layer)
+        return root, ready, slowest
+    if most == len(terms):
+        ready, root = add(terms, True)
+        return root, ready, slowest
+    heap: list[tuple[tuple[int, int, int, int], tuple[float, int]]] = []
+    count = itertools.count()
+
+    def push(term: tuple[float, int]) -> None:
+        ready, index = term
+        node = into.nodes[index]
+        order = (round(ready / STEP_NS), low_zeros(node), node.width, next(count))
+        heapq.heappush(heap, (order, term))
+
+    for term in terms:
+        push(term)
+    take = (len(heap) - 2) % (most - 1) + 2
+    while len(heap) > 1:
+        parts = [heapq.heappop(heap)[1] for _ in range(take)]
+        push(add(parts, not heap))
         take = most
-    _, ready, root = heap[0]
-    if constant:
-        root = into.add(root, into.const(constant), layer)
+    ready, root = heap[0][1]
     return root, ready, slowest

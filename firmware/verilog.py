@@ -14,6 +14,7 @@ Conventions
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import final
 
 from firmware import hdl, rtl
@@ -89,7 +90,7 @@ class _Speller:
             case hdl.Not():
                 return f"~{self.bits(value.bits)}"
             case hdl.Join():
-                return f"{{{', '.join(self.spell(part) for part in value.parts)}}}"
+                return f"{{{', '.join([self.spell(part) for part in value.parts])}}}"
             case hdl.Extend():
                 text = self.bits(value.bits)
                 if not value.signed:
@@ -98,7 +99,13 @@ class _Speller:
                 sign = self.bits(Bits(value.bits.name, top, top))
                 return f"{{{{{value.more}{{{sign}}}}}, {text}}}"
             case hdl.Arithmetic():
-                return f" {value.sign} ".join(self.spell(term) for term in value.terms)
+                return f" {value.sign} ".join(
+                    [self.spell(term) for term in value.terms]
+                )
+            case hdl.Count():
+                zeros = _constant(0, value.width - 1)
+                terms = [f"{{{zeros}, {self.spell(bit)}}}" for bit in value.bits]
+                return " + ".join(terms)
             case hdl.Look():
                 return f"{value.table}({self.spell(value.address)})"
             case Compare():
@@ -134,6 +141,7 @@ class _Speller:
         return [self.bits(part) for part in left]
 
 
+@lru_cache(maxsize=4096)
 def _constant(value: int, width: int) -> str:
     return f"{width}'d{value % (1 << width)}"
 

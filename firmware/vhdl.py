@@ -16,6 +16,7 @@ Conventions
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import final
 
 from firmware import hdl, rtl
@@ -239,10 +240,7 @@ class _Speller:
             case hdl.Not():
                 return f"not {self.bits(value.bits)}"
             case hdl.Join():
-                parts = [self.vector(part) for part in value.parts]
-                return " & ".join(
-                    f"({part})" if part.startswith("not ") else part for part in parts
-                )
+                return " & ".join([self._part(part) for part in value.parts])
             case hdl.Extend() if value.signed:
                 return f"unsigned({self._signed(value)})"
             case hdl.Extend():
@@ -258,10 +256,19 @@ class _Speller:
                 )
                 # A product has the bits of both factors.
                 return f"resize({text}, {value.width})" if value.sign == "*" else text
+            case hdl.Count():
+                zeros = _constant(0, value.width - 1)
+                terms = [f"({zeros} & {self._part(bit)})" for bit in value.bits]
+                return " + ".join(terms)
             case hdl.Look():
                 return f"{value.table}({self.vector(value.address)})"
             case Compare() | Choose():
                 raise ValueError("a choice stands at the top of an assignment only")
+
+    def _part(self, value: Bits | Const | hdl.Not) -> str:
+        """A vector beside an ampersand."""
+        text = self.vector(value)
+        return f"({text})" if isinstance(value, hdl.Not) else text
 
     def spell(self, wire: Assign) -> str:
         """What drives a wire, a choice included."""
@@ -306,6 +313,7 @@ class _Speller:
                 return f"signed({self.vector(value)})"
 
 
+@lru_cache(maxsize=4096)
 def _constant(value: int, width: int) -> str:
     return f'"{value % (1 << width):0{width}b}"'
 

@@ -20,9 +20,9 @@ def added(planned: Plan, shapes: list[Term], values: list[int]) -> int:
         if one == ONE:
             return 1
         if one.term < 0:
-            return counts[-1 - one.term] >> one.index & 1
+            return counts[-1 - one.term] >> one.place & 1
         raw = values[one.term] >> shapes[one.term].low
-        return (raw >> one.index & 1) ^ one.inverted
+        return (raw >> one.place & 1) ^ one.inverted
 
     for counter in planned.counters:  # one at a time: later ones read earlier ones
         count = sum(map(bit, counter.bits))
@@ -51,7 +51,7 @@ def test_two_rows_are_left_and_every_bit_is_counted_once(shapes, width, constant
     assert all(len(bits) <= 2 for bits in planned.rows)
     taken = [one for counter in planned.counters for one in counter.bits]
     taken += [one for bits in planned.rows for one in bits]
-    wires = [(one.term, one.index) for one in taken if one != ONE]
+    wires = [(one.term, one.place) for one in taken if one != ONE]
     assert len(set(wires)) == len(wires)
     for counter in planned.counters:
         assert len(counter.bits) in dict(COUNTERS)

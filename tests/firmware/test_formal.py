@@ -15,15 +15,21 @@ from tiny_block import NETLIST
 
 from firmware import cmvm, tools, verilog
 from firmware.build import Builder, copy
+from firmware.dont_care import fill
 from firmware.interpret import run
+from firmware.join import join
 from firmware.lower import translate
 from firmware.netlist import Netlist
 from firmware.passes import SIMPLIFY, optimise
 from firmware.pipeline import pipeline
 from firmware.simulate import Simulator
+from firmware.split import split
 from firmware.tree import chain_shifts, plant_trees
 
-PASSES = (*dict.fromkeys(SIMPLIFY), plant_trees, chain_shifts, optimise)
+PASSES = (
+    *dict.fromkeys(SIMPLIFY),
+    *(fill, split, join, plant_trees, chain_shifts, optimise),
+)
 
 
 def gate(text: str) -> str:
@@ -84,6 +90,7 @@ def test_passes_one_after_the_other_are_proved_too():
         after = netlist
         for simplify in SIMPLIFY:
             after = simplify(after)
+        after = join(split(fill(after)))
         after = chain_shifts(plant_trees(after, longest=0.0))
         pairs.append((reference(netlist), gate(reference(after))))
     assert equal(pairs) == [True] * len(pairs)

@@ -37,7 +37,7 @@ def test_a_text_names_its_format_first_and_has_a_line_for_each_node():
 
 def with_node(index: int, **changes) -> Netlist:
     nodes = list(NETLIST.nodes)
-    nodes[index] = replace(nodes[index], **changes)
+    nodes[index] = nodes[index]._replace(**changes)
     return replace(NETLIST, nodes=tuple(nodes))
 
 
@@ -63,8 +63,7 @@ def test_a_broken_promise_is_named(netlist, sentence):
 
 
 def test_an_unknown_operation_is_refused():
-    netlist = with_node(2)
-    object.__setattr__(netlist.nodes[2], "op", "multiply")
+    netlist = with_node(2, op="multiply")
     with pytest.raises(
         UserError, match=r"node 2 \(multiply\) is unknown; known are in"
     ):

@@ -140,6 +140,6 @@ def test_a_netlist_of_a_newer_version_is_told_with_its_file(tmp_path):
 
 
 def test_ports_without_a_name_that_is_legal_everywhere_are_refused():
-    nodes = (replace(tiny.NETLIST.nodes[0], name="a b"), *tiny.NETLIST.nodes[1:])
+    nodes = (tiny.NETLIST.nodes[0]._replace(name="a b"), *tiny.NETLIST.nodes[1:])
     with pytest.raises(UserError, match="'a b' is no identifier"):
         plain_interface(replace(tiny.NETLIST, nodes=nodes))
