@@ -1,23 +1,36 @@
-"""What a layer will cost in LUTs, as a smooth function of everything that trains.
+"""What a layer will cost in LUTs: what is counted, and what every bit of it is priced.
 
-A layer of tables is its tables, and the counters and adders behind them, which take
-away one bit each until a sum of `W` bits is left:
+Forward, tables are counted by what stands in them.  Logic grows with how often its
+output changes along the address, so a table costs by the bits that change from one entry
+to the next, `changes`; counters and adders take away one bit each until every column of
+a sum has one left, `added` in all:
+
+    LUTs = CHANGE_LUTS * sum_outputs changes * added / bits
+           + ADDED_LUTS * sum_outputs added + SUM_LUTS * sum_outputs W
+
+for sums of `W` bits that are made of `bits` bits of tables.  A table whose bits meet no
+others is merged into what reads it, which the factor `added / bits` stands for.  The
+saturation that follows a sum is in the price of its bits.  Dead edges cost nothing.
+
+Backward, an edge has a price for each of its widths, which holds for tables as they are
+after training and is smooth in the unrounded entries, so that an edge feels the price of
+a bit before it loses it:
 
     LUTs = sum_edges b * TABLE_LUTS[w]  +  COUNTER_LUTS * sum_outputs (sum b - W)
 
-for edges of `w` address bits and `b` entry bits.  The saturation that follows a sum is in
-the price of its bits.  Dead edges cost nothing.
-
-Counts go forward in whole bits, gradients in the smooth logarithms of the unrounded
-entries, so that an edge feels the price of a bit before it loses it.
+for `w` address bits and entries of `b` bits.
 
 Where the numbers come from
 ---------------------------
-Fitted to the packed LUT6 counts (`firmware.synth`) of 59 trained networks of one and two
-hidden layers, 102 to 5,818 LUTs, at 360 MHz: 4 % r.m.s., 10 % at most.  On networks that
-were not fitted `tests/benchmarks/area_model.py` finds 9 % r.m.s. and up to 15 %.  What it
-does not know is where the registers go: the same network takes up to 15 % less at
-200 MHz, since Yosys merges what shares a cycle.
+Counts: fitted to the packed LUT6 (`firmware.synth`) of 42 taggers of one and two hidden
+layers, hardly trained ones among them, 204 to 3,755 LUTs, and of 8 particle networks to
+8,800, at 360 MHz: 5 % r.m.s. and 11 % at most for the taggers, 16 % for the others.  Of
+each training, left out of the fit in turn: 6 % and 14 %, and 19 %.
+`tests/benchmarks/area_model.py` measures it.  What it does not know is where the
+registers go: the same network takes up to 15 % less at 200 MHz, since Yosys merges what
+shares a cycle.
+
+Prices: fitted to the counts of 59 trained taggers without a look at their entries.
 
 Arithmetic layers are priced in the same way, and in EBOPs as HGQ counts them: Sun et
 al., arXiv 2405.00645, and HGQ-LUT, arXiv 2604.22293.
@@ -33,36 +46,95 @@ TABLE_LUTS = (
     *(0.0, 0.70, 0.74, 0.78, 0.82, 1.42, 2.15),
     *(3.05, 3.81, 4.84, 6.1, 7.7, 9.7),
 )
-"""LUT6 per output bit of a table of 0 to 12 address bits.
+"""Price of an output bit of a table of 0 to 12 address bits.
 
 Functions as training makes them are smooth: per address bit above seven they grow by
 1.25, where a memory would double.  The smallest vanish into the counters.
 """
 
 COUNTER_LUTS = 0.62
-"""LUT6 per bit that is counted away behind tables: much of it merges with what it adds."""
+"""Price of a bit that is counted away behind tables."""
+
+CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.30, 0.94, 0.57
+"""LUT6 of a bit that changes between neighbouring entries, of a bit that meets another
+in its column of a sum, and of a bit of a sum."""
+
+MOST_COLUMNS = 40
+"""Of a sum that is counted column by column."""
 
 LINEAR_LUTS = 1.05
 """LUT6 per adder bit behind constant multiplications, where nothing merges."""
+
+PLAIN_LUTS = 0.15
+"""The same of plain sums, whose terms use little of the widths that they may have.  Their
+price is `LINEAR_LUTS`: a width that is allowed will be used."""
 
 Edge = Float[Array, "n_in n_out"]
 
 
 def tables_luts(
-    soft: Edge, hard: Edge, address: Edge, fraction: Edge
+    soft: Edge,
+    hard: Edge,
+    address: Edge,
+    fraction: Edge,
+    changes: Edge | None = None,
 ) -> Float[Array, ""]:
     """LUTs of a layer of tables, its adders and saturations included.
+
+    With `changes` they are counted forward; without, and backward, they are what the
+    widths cost.  A step of training, which needs the gradient alone, does without.
 
     Args:
         soft: Greatest minus least entry of each edge before rounding.
         hard: The same of the rounded entries; 0 for a dead edge.
         address: Whole address bits.
         fraction: Whole fractional bits of the entries.
+        changes: Bits that change from entry to entry, from `bit_changes`.
     """
     bits = entry_bits(soft, hard, fraction)
-    return table_luts(bits, address) + counter_luts(
-        bits, sum_bits(soft, hard, fraction)
+    sums = sum_bits(soft, hard, fraction)
+    price = table_luts(bits, address) + counter_luts(bits, sums)
+    if changes is None:
+        return price
+    added = _added(bits, fraction)
+    merged = added / jnp.maximum(jnp.sum(bits, axis=0), 1.0)
+    counted = jnp.sum(
+        CHANGE_LUTS * jnp.sum(changes, axis=0) * merged
+        + ADDED_LUTS * added
+        + SUM_LUTS * sums
     )
+    return straight_through(price, counted)
+
+
+def _added(bits: Edge, fraction: Edge) -> Float[Array, " n_out"]:
+    """Bits of each sum that meet another in their column."""
+    live = bits > 0
+    finest = jnp.max(jnp.where(live, fraction, -jnp.inf), axis=0)
+    low = jnp.where(live, finest - fraction, 0.0)[..., None]
+    column = jnp.arange(MOST_COLUMNS)
+    height = jnp.sum((low <= column) & (column < low + bits[..., None]), axis=0)
+    return jnp.sum(jnp.maximum(height - 1, 0), axis=1).astype(bits.dtype)
+
+
+def bit_changes(
+    entry: Float[Array, "*stack n_in codes n_out"],
+    fraction: Float[Array, "*stack n_in n_out"],
+) -> Float[Array, "*stack n_in n_out"]:
+    """Bits that change from one entry of a table to the next, over all of its codes.
+
+    Of the integers that the firmware holds: the least entry is taken off and put in the
+    bias.
+
+    Args:
+        entry: Rounded entries.
+        fraction: Their whole fractional bits.
+    """
+    entry, fraction = jax.lax.stop_gradient((entry, fraction))
+    least = jnp.min(entry, axis=-2, keepdims=True)
+    scale = power_of_two(fraction)[..., None, :]
+    steps = ((entry - least) * scale).astype(jnp.int32)
+    flips = jax.lax.population_count(steps[..., 1:, :] ^ steps[..., :-1, :])
+    return jnp.sum(flips, axis=-2).astype(entry.dtype)
 
 
 def table_luts(bits: Edge, address: Edge) -> Float[Array, ""]:
@@ -159,7 +231,8 @@ def sum_luts(
         bits: Bits of each term.
         sums: Bits of each sum.
     """
-    return adder_luts(bits, jnp.ones_like(bits), sums, LINEAR_LUTS)
+    price = adder_luts(bits, jnp.ones_like(bits), sums, LINEAR_LUTS)
+    return straight_through(price, PLAIN_LUTS / LINEAR_LUTS * price)
 
 
 def clip_luts(

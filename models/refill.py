@@ -29,7 +29,7 @@ from jaxtyping import Array, Bool, Float, Int64, Integer
 from models.evaluate import ready
 from models.forms import Filled
 from models.reading import Values, Words
-from models.tables import Tables
+from models.tables import Tables, all_tables, with_tables
 
 Shares = Float[np.ndarray, "*stack n_in codes"]
 
@@ -51,8 +51,10 @@ def refill(
     """
     evaluated = ready(network)
     met = shares(evaluated, words, block)
-    made = [_refilled(t, s, below) for t, s in zip(_all(evaluated), met, strict=True)]
-    return _with(evaluated, made)
+    made = [
+        _refilled(t, s, below) for t, s in zip(all_tables(evaluated), met, strict=True)
+    ]
+    return with_tables(evaluated, made)
 
 
 def shares(
@@ -65,7 +67,9 @@ def shares(
         words: Port words of events.
         block: Events at a time.
     """
-    total = [np.zeros(tables.filled.entry.shape[:-1]) for tables in _all(evaluated)]
+    total = [
+        np.zeros(tables.filled.entry.shape[:-1]) for tables in all_tables(evaluated)
+    ]
     for part in np.split(words, range(block, len(words), block)):
         observed = _observed(evaluated, jnp.asarray(part, jnp.int32))
         share = len(part) / len(words)
@@ -78,7 +82,7 @@ def shares(
         np.asarray(tables.reading.grid.weight, np.float64)
         if isinstance(tables.reading, Words)
         else seen
-        for tables, seen in zip(_all(evaluated), total, strict=True)
+        for tables, seen in zip(all_tables(evaluated), total, strict=True)
     ]
 
 
@@ -89,31 +93,12 @@ def _observed(evaluated: Any, x: Integer[Array, "events ports"]) -> list[Array]:
     def answer(occupancies: list[Array]) -> Float[Array, ""]:
         watched = [
             eqx.tree_at(lambda t: t.occupancy, t, o, is_leaf=lambda node: node is None)
-            for t, o in zip(_all(evaluated), occupancies, strict=True)
+            for t, o in zip(all_tables(evaluated), occupancies, strict=True)
         ]
-        return jnp.sum(jax.vmap(_with(evaluated, watched))(x))
+        return jnp.sum(jax.vmap(with_tables(evaluated, watched))(x))
 
     return jax.grad(answer)(
-        [jnp.zeros(tables.filled.entry.shape[:-1]) for tables in _all(evaluated)]
-    )
-
-
-def _is_tables(node: Any) -> bool:
-    return isinstance(node, Tables)
-
-
-def _all(evaluated: Any) -> list[Tables]:
-    """The layers of tables of an evaluated network, in the order of its fields."""
-    return [n for n in jax.tree.leaves(evaluated, is_leaf=_is_tables) if _is_tables(n)]
-
-
-def _with(evaluated: Any, tables: list[Tables]) -> Any:
-    """The network with other layers of tables."""
-    others = iter(tables)
-    return jax.tree.map(
-        lambda node: next(others) if _is_tables(node) else node,
-        evaluated,
-        is_leaf=_is_tables,
+        [jnp.zeros(tables.filled.entry.shape[:-1]) for tables in all_tables(evaluated)]
     )
 
 

@@ -4,6 +4,7 @@ The entries are the integers of the firmware, as floats; a sum of them is exact 
 order while it stays below 2**24 steps.  What trains behind them is `models.lut`.
 """
 
+from collections.abc import Iterable
 from typing import Any, final
 
 import equinox as eqx
@@ -41,6 +42,8 @@ class Tables(Evaluated):
     """Sums saturate at `-reach..reach`; none if they leave as they are."""
     places: int = eqx.field(static=True, default=1)
     """Positions of an example, each of which has tables of its own in the firmware."""
+    changes: Edge | None = None
+    """Bits that change from entry to entry, where LUTs shall be counted: `counted`."""
 
     def __call__(self, x: Any) -> Any:
         """Sums of one example; axes before `n_in` are positions that share the tables.
@@ -97,7 +100,8 @@ class Tables(Evaluated):
     def luts(self) -> Float[Array, ""]:
         """LUT6 of tables, adders and saturations at all places."""
         return self.places * cost.tables_luts(
-            self.filled.soft, self.filled.hard, self.address, self.fraction
+            *(self.filled.soft, self.filled.hard, self.address, self.fraction),
+            self.changes,
         )
 
     def ebops(self) -> Float[Array, ""]:
@@ -168,6 +172,37 @@ class Tables(Evaluated):
                 node = recorder.sum([kept], bias=-half)
             out.append(Wire(node, exponent))
         return out
+
+
+def all_tables(evaluated: Any) -> list[Tables]:
+    """The layers of tables of an evaluated network, in the order of its fields."""
+    return [n for n in jax.tree.leaves(evaluated, is_leaf=_is_tables) if _is_tables(n)]
+
+
+def with_tables(evaluated: Any, tables: Iterable[Tables]) -> Any:
+    """An evaluated network with other layers of tables, as `all_tables` lists them."""
+    others = iter(tables)
+    return jax.tree.map(
+        lambda node: next(others) if _is_tables(node) else node,
+        evaluated,
+        is_leaf=_is_tables,
+    )
+
+
+def counted(evaluated: Any) -> Any:
+    """The evaluated network, of which `models.layer.luts` counts what tables hold."""
+
+    def one(tables: Tables) -> Tables:
+        changes = cost.bit_changes(tables.filled.entry, tables.fraction)
+        return eqx.tree_at(
+            lambda t: t.changes, tables, changes, is_leaf=lambda node: node is None
+        )
+
+    return with_tables(evaluated, map(one, all_tables(evaluated)))
+
+
+def _is_tables(node: Any) -> bool:
+    return isinstance(node, Tables)
 
 
 def whole(value: float) -> int:

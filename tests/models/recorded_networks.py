@@ -3,8 +3,8 @@
 `tests/golden/networks.npz` holds, per network and layer, what the area and latency terms
 see of each edge, and per network the packed LUTs at 360 MHz and the cycles at 200, 360
 and 500 MHz that the compiler came to.  Trained on the demo's data with 1 or 2 hidden
-layers, up to 7, 8 or 9 address bits, and down a path of areas; every sum inside
-saturates at -2..2.
+layers, up to 6, 7, 8 or 9 address bits, for 12 to 150 epochs down a path of areas; every
+sum inside saturates at -2..2.
 """
 
 from pathlib import Path
@@ -30,6 +30,7 @@ class Layer(NamedTuple):
     hard: Float[Array, "n_in n_out"]
     address: Float[Array, "n_in n_out"]
     fraction: Float[Array, "n_in n_out"]
+    changes: Float[Array, "n_in n_out"]
 
 
 class Recorded(NamedTuple):
@@ -47,16 +48,12 @@ def recorded() -> list[Recorded]:
     for k, (luts, cycles) in enumerate(zip(held["luts"], held["cycles"], strict=True)):
         layers = []
         while f"steps_{k}_{len(layers)}" in held:
-            soft, steps, address, fraction = (
-                held[f"{name}_{k}_{len(layers)}"].astype(np.float32)
-                for name in ("soft", "steps", "address", "fraction")
-            )
-            room = [(0, UNITS - n) for n in steps.shape]
-            soft, steps, address, fraction = (
-                np.pad(a, room) for a in (soft, steps, address, fraction)
-            )
-            hard = steps * 2.0**-fraction
-            layers.append(Layer(*map(jnp.asarray, (soft, hard, address, fraction))))
+            parts = {}
+            for name in ("soft", "steps", "address", "fraction", "changes"):
+                part = held[f"{name}_{k}_{len(layers)}"].astype(np.float32)
+                parts[name] = np.pad(part, [(0, UNITS - n) for n in part.shape])
+            parts["hard"] = parts.pop("steps") * 2.0 ** -parts["fraction"]
+            layers.append(Layer(**{name: jnp.asarray(p) for name, p in parts.items()}))
         at = dict(zip(CLOCKS, cycles.tolist(), strict=True))
         found.append(Recorded(tuple(layers), int(luts), at))
     return found
