@@ -22,10 +22,10 @@ for `w` address bits and entries of `b` bits.
 
 Where the numbers come from
 ---------------------------
-Counts: fitted to the packed LUT6 (`firmware.synth`) of 42 taggers of one and two hidden
-layers, hardly trained ones among them, 204 to 3,755 LUTs, and of 8 particle networks to
-8,800, at 360 MHz: 5 % r.m.s. and 11 % at most for the taggers, 16 % for the others.  Of
-each training, left out of the fit in turn: 6 % and 14 %, and 19 %.
+Counts: fitted to the packed LUT6 (`firmware.synth`) at 360 MHz of 45 taggers of one and
+two hidden layers, 204 to 3,755 LUTs, and of 18 particle networks, 1,930 to 8,800, some of
+them hardly trained: 6 % r.m.s. and 12 % at most for the taggers, 11 % and 24 % for the
+others; with each training left out of the fit in turn 6 and 13 %, 12 and 26 %.
 `tests/benchmarks/area_model.py` measures it.  What it does not know is where the
 registers go: the same network takes up to 15 % less at 200 MHz, since Yosys merges what
 shares a cycle.
@@ -55,7 +55,7 @@ Functions as training makes them are smooth: per address bit above seven they gr
 COUNTER_LUTS = 0.62
 """Price of a bit that is counted away behind tables."""
 
-CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.30, 0.94, 0.57
+CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.335, 0.73, 0.75
 """LUT6 of a bit that changes between neighbouring entries, of a bit that meets another
 in its column of a sum, and of a bit of a sum."""
 
@@ -65,9 +65,9 @@ MOST_COLUMNS = 40
 LINEAR_LUTS = 1.05
 """LUT6 per adder bit behind constant multiplications, where nothing merges."""
 
-PLAIN_LUTS = 0.15
-"""The same of plain sums, whose terms use little of the widths that they may have.  Their
-price is `LINEAR_LUTS`: a width that is allowed will be used."""
+PLAIN_LUTS = 0.05
+"""The same of plain sums: most of what they take is in the price of the bits of the sums
+that they add.  What the loss charges is `LINEAR_LUTS`: a width that is free will be used."""
 
 Edge = Float[Array, "n_in n_out"]
 

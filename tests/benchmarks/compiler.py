@@ -10,8 +10,9 @@ netlists, and gives each to both compilers.  The peer runs in its own environmen
 LUTs: packed LUT6 of both as combinational logic, and of ours cut for 360 MHz beside.
 Nanoseconds: combinational, by the peer's delay model for both (`front_quality.peer_ns`),
 the peer's own better figure of its two- and three-input adders.
-Seconds: from the translated netlist to Verilog, VHDL and C++ of ours; of the peer from
-the netlist to its program and its Verilog alone.
+Seconds: CPU time, least of three, from the translated netlist to Verilog, VHDL and C++ of
+ours, which forgets in between what it has cached; of the peer from the netlist to its
+program and its Verilog alone.
 Verilator: building the largest network and 100,000 words through it.
 """
 
@@ -77,24 +78,40 @@ def trained(data_folder: Path, epochs: int) -> list[Netlist]:
 def ours(netlist: Netlist) -> dict[str, Any]:
     """What our compiler makes of a translated netlist."""
     yosys = tools.synthesiser()
-    begin = time.perf_counter()
+    tries = [written(netlist) for _ in range(3)]
+    flat, rtl, _ = tries[0]
+    cut = optimise(netlist, CLOCK_MHZ)
+    stages = pipeline(cut, CLOCK_MHZ)
+    text = verilog.emit(cut, stages, plain_interface(cut))
+    return {
+        "luts": synth.estimate(rtl, flat.block, yosys=yosys).luts,
+        "ns": round(peer_ns(flat), 3),
+        "luts_360": synth.estimate(text, cut.block, yosys=yosys).luts,
+        "cycles_360": stages.cycles,
+        "seconds": round(min(seconds for *_, seconds in tries), 4),
+    }
+
+
+def written(netlist: Netlist) -> tuple[Netlist, dict[str, str], float]:
+    """The compiled netlist, its Verilog, and the CPU seconds of all that is written."""
+    forget()
+    begin = time.process_time()
     flat = optimise(netlist)
     schedule = pipeline(flat, COMBINATIONAL_MHZ)
     interface = plain_interface(flat)
     rtl = verilog.emit(flat, schedule, interface)
     vhdl.emit(flat, schedule, interface)
     cpp.emit(flat)
-    seconds = time.perf_counter() - begin
-    cut = optimise(netlist, CLOCK_MHZ)
-    stages = pipeline(cut, CLOCK_MHZ)
-    text = verilog.emit(cut, stages, interface)
-    return {
-        "luts": synth.estimate(rtl, flat.block, yosys=yosys).luts,
-        "ns": round(peer_ns(flat), 3),
-        "luts_360": synth.estimate(text, cut.block, yosys=yosys).luts,
-        "cycles_360": stages.cycles,
-        "seconds": round(seconds, 4),
-    }
+    return flat, rtl, time.process_time() - begin
+
+
+def forget() -> None:
+    """Empties the caches of our compiler, which one network would fill for the next."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("firmware"):
+            for part in vars(module).values():
+                if hasattr(part, "cache_clear"):
+                    part.cache_clear()
 
 
 def theirs(netlists: list[Netlist], python: str, folder: Path) -> dict[str, Any]:

@@ -216,6 +216,19 @@ def table(
     return rows
 
 
+def mean_ratios(rows: list[dict[str, Any]]) -> list[float]:
+    """Of each seed, the geometric mean of its LUTs over the peer's at equal accuracy.
+
+    The peer's networks round at the inputs of tables, ours truncate.
+    """
+    means = []
+    for luts in zip(*(row["our_luts"] for row in rows), strict=True):
+        pairs = zip(luts, rows, strict=True)
+        logs = [np.log(mine / row["luts"]) for mine, row in pairs if mine]
+        means.append(round(float(np.exp(np.mean(logs))), 3))
+    return means
+
+
 def peer_points(path: Path) -> tuple[list[dict[str, Any]], float]:
     """The compiled points of the peer's front file, and its CPU seconds."""
     raw = json.loads(path.read_text())
@@ -302,6 +315,7 @@ def main() -> None:
         "epochs": args.epochs,
         "cpu_seconds": [run["cpu_seconds"] for run in runs],
         "peer_cpu_seconds": peer_cpu,
+        "luts_mean_ratio": mean_ratios(rows),
         "rows": rows,
         "runs": runs,
         "seconds": round(time.perf_counter() - begin, 1),

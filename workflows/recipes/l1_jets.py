@@ -22,7 +22,7 @@ L1_JETS = Recipe(
     description="five jet classes from the link words of 16 candidates, pile-up 140",
     data=Data(L1, front_end=FRONT, files=(EMBEDDED + "l1_sample.root",)),
     network=Network("deep_sets", per_particle=(12, 8), head=(24,)),
-    train=TrainConfig(epochs=300, batch=512, areas=(1.8, 1.2, 0.9)),
+    train=TrainConfig(epochs=300, batch=512, areas=(1.5, 1.0, 0.8)),
     # The event's 150 ns less the 15 clocks after which the last of 16 jets comes.
     budget=Budget(luts=7000, latency_ns=0.0, clock_mhz=360.0, tmux=6, jets=16),
     verify=Verify(random_words=10_000),
