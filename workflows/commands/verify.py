@@ -5,7 +5,7 @@ from pathlib import Path
 
 EXAMPLE = """\
 example:
-  $ jetlut verify runs/jsc_hlf-seed1-2139d0fe/jsc_hlf_v1_0_0
+  $ jetlut verify runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0
   check     outcome   differences   remark
   ───────────────────────────────────────────────────────────────────
@@ -14,11 +14,11 @@ example:
   network   passed     0 of 30181   recorded when the bundle was made
   numpy     passed     0 of 30181
   cpp       passed     0 of 30181
-  verilog   passed     0 of 32922
-  icarus    passed      0 of 4517   1776 of 30181 events played
-  vhdl      passed      0 of 4517   1776 of 30181 events played
-  tables    passed     0 of 13122
-  latency   passed         0 of 3   5 cycles seen
+  verilog   passed     0 of 32924
+  icarus    passed      0 of 5423   2680 of 30181 events played
+  vhdl      passed      0 of 5423   2680 of 30181 events played
+  tables    passed      0 of 8634
+  latency   passed         0 of 3   4 cycles seen
   accepted
 """
 
