@@ -13,11 +13,6 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-# Most of the tests' time would be XLA compiling programs that run once.  Unoptimised
-# and with its older emitters it takes half of that; the demo runs what users run.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings

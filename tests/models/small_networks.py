@@ -28,7 +28,11 @@ CACHE = {
 
 @contextmanager
 def compiled_once(folder):
-    """Programs that were compiled before are taken from a folder meanwhile."""
+    """Programs that were compiled before are taken from a folder meanwhile.
+
+    And from nowhere else: another compilation of the same may round in another way.
+    """
+    jax.clear_caches()
     before = {name: getattr(jax.config, name) for name in CACHE}
     try:
         _configure(CACHE | {"jax_compilation_cache_dir": str(folder)})

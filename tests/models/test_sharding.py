@@ -88,9 +88,9 @@ print(json.dumps(told))
 def told():
     here = Path(__file__).parent
     env = os.environ | {
-        "XLA_FLAGS": " ".join(
-            [os.environ["XLA_FLAGS"], "--xla_force_host_platform_device_count=4"]
-        ),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        # JAX's key of a program leaves out on how many devices it was compiled.
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join([str(here), *sys.path]),
     }
