@@ -276,6 +276,14 @@ def users(netlist: Netlist) -> list[list[int]]:
     return read
 
 
+def alone(netlist: Netlist) -> list[bool]:
+    """Of every node, whether a single other one reads it and no port does."""
+    found = [len(readers) == 1 for readers in users(netlist)]
+    for _, index in netlist.outputs:
+        found[index] = False
+    return found
+
+
 def rewrite(
     netlist: Netlist,
     rule: Callable[[Builder, int, tuple[int, ...]], int | None],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 from firmware.area import table_luts
-from firmware.build import Builder, is_negative, rewrite, users
+from firmware.build import Builder, alone, is_negative, rewrite
 from firmware.hdl import rows
 from firmware.netlist import Netlist, width
 
@@ -58,11 +58,7 @@ def join(netlist: Netlist, most: int = ADDRESS, least: float = 0.0) -> Netlist:
         most: Address bits of a joined table, at most `ADDRESS`.
         least: LUTs that a join has to save more than, as shapes tell.
     """
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
-
-    def alone(index: int) -> bool:
-        return len(readers[index]) == 1 and index not in leaving
+    own = alone(netlist)
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
@@ -73,7 +69,7 @@ def join(netlist: Netlist, most: int = ADDRESS, least: float = 0.0) -> Netlist:
         for old, new in zip(node.args, args, strict=True):
             behind = netlist.nodes[old]
             inner = behind.args[0] if behind.op == "shift" and behind.by > 0 else old
-            free = alone(old) and alone(inner) and node.args.count(old) == 1
+            free = own[old] and own[inner] and node.args.count(old) == 1
             term = _term(into, new, free)
             if term is None:
                 kept.append(new)

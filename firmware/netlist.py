@@ -279,25 +279,26 @@ def validate(netlist: Netlist) -> None:
             )
 
 
+UNWRITTEN = {
+    "name": "",
+    "args": (),
+    "by": 0,
+    "table": -1,
+    "bits": 0,
+    "twos": False,
+    "test": "",
+}
+"""What a field of a node holds where it is left out of the text, in its order there."""
+
+
 def to_json(netlist: Netlist) -> str:
     """The netlist as text, one node or table a line, so that a diff can be read."""
 
     def node_text(node: Node) -> str:
         row: dict[str, Any] = {"op": node.op}
-        if node.name:
-            row["name"] = node.name
-        if node.args:
-            row["args"] = node.args
-        if node.by:
-            row["by"] = node.by
-        if node.table != -1:
-            row["table"] = node.table
-        if node.bits:
-            row["bits"] = node.bits
-        if node.twos:
-            row["twos"] = node.twos
-        if node.test:
-            row["test"] = node.test
+        for key, default in UNWRITTEN.items():
+            if (value := getattr(node, key)) != default:
+                row[key] = value
         row["lo"], row["hi"] = node.lo, node.hi
         if node.layer:
             row["layer"] = node.layer

@@ -6,9 +6,9 @@ equal nodes and equal tables exist once, constants and clips that never bite van
 dead nodes are dropped.
 
 The order matters: the passes of `SIMPLIFY` keep sums whole and their tables unsigned,
-which shows most chances, and run until nothing changes; after that `fill` looks for
-addresses that no word reaches, once, `split` makes two tables of a very wide one and
-`join` one table of several small ones.  In the end
+which shows most chances.  After one round of them `fill` looks for addresses that no
+word reaches; then they run until nothing changes.  After that `split` makes two tables
+of a very wide one and `join` one table of several small ones.  In the end
 `firmware.tree` cuts sums into adders and hides the constants.  Until then a subtraction
 is a sum with a minus term, `Builder.negative`.
 """
@@ -17,7 +17,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 
-from firmware.build import Builder, is_negative, lookup, rewrite, users
+from firmware.build import Builder, alone, is_negative, lookup, rewrite, users
 from firmware.dont_care import fill
 from firmware.join import join
 from firmware.netlist import Netlist
@@ -81,8 +81,7 @@ def _simplified(netlist: Netlist) -> Netlist:
 
 def fold(netlist: Netlist) -> Netlist:
     """Sums swallow adders, subtractions, sums and constants; clips swallow clips."""
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
+    own = alone(netlist)
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
@@ -91,8 +90,7 @@ def fold(netlist: Netlist) -> Netlist:
             total = 0
             for old, new in zip(node.args, args, strict=True):
                 inner = into.nodes[new]
-                alone = readers[old] == [i] and node.args.count(old) == 1
-                opened = inner.op == "sum" and alone and old not in leaving
+                opened = inner.op == "sum" and own[old] and node.args.count(old) == 1
                 for term in inner.args if opened else (new,):
                     if into.nodes[term].op == "const":
                         total += into.nodes[term].lo
@@ -102,8 +100,8 @@ def fold(netlist: Netlist) -> Netlist:
             return into.sum(terms + constant, node.layer)
         if node.op == "sub":
             inner = into.nodes[args[1]]
-            alone = readers[node.args[1]] == [i] and node.args[1] not in leaving
-            inside = inner.args if inner.op == "sum" and alone else (args[1],)
+            opened = inner.op == "sum" and own[node.args[1]]
+            inside = inner.args if opened else (args[1],)
             minus = [into.negative(term, node.layer) for term in inside]
             first = into.nodes[args[0]]
             plus = [] if first.lo == first.hi == 0 else [args[0]]
@@ -123,14 +121,13 @@ def narrow(netlist: Netlist) -> Netlist:
 
     A minus sign before or behind a table goes into it.
     """
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
+    own = alone(netlist)
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
         if is_negative(netlist.nodes, i) and into.nodes[args[1]].op == "table":
             old, table = node.args[1], into.nodes[args[1]]
-            if readers[old] != [i] or old in leaving:
+            if not own[old]:
                 return None
             entries, zero = into.entries(args[1]), into.nodes[table.args[0]].lo
             return into.table(table.args[0], lambda v: -entries[v - zero], table.layer)
@@ -240,14 +237,13 @@ def trim(netlist: Netlist) -> Netlist:
     So go a constant's bits below every table's lowest, and the lowest bits of a table
     that stands alone there.
     """
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
+    own = alone(netlist)
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
         if node.op != "shift" or node.by >= 0 or into.nodes[args[0]].op != "sum":
             return None
-        if readers[node.args[0]] != [i] or node.args[0] in leaving:
+        if not own[node.args[0]]:
             return None
         terms = into.nodes[args[0]].args
         for drop in range(-node.by, 0, -1):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from firmware.area import table_luts
-from firmware.build import Builder, rewrite, users
+from firmware.build import Builder, alone, rewrite
 from firmware.netlist import Netlist, width
 
 WIDE = 9
@@ -24,11 +24,7 @@ WORTH = 0.75
 
 def split(netlist: Netlist, wide: int = WIDE) -> Netlist:
     """Tables of at least `wide` address bits that only a sum reads become two terms."""
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
-
-    def alone(index: int) -> bool:
-        return len(readers[index]) == 1 and index not in leaving
+    own = alone(netlist)
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
@@ -41,7 +37,7 @@ def split(netlist: Netlist, wide: int = WIDE) -> Netlist:
             if term.op == "shift" and term.by > 0:
                 up, inner = term.by, netlist.nodes[old].args[0]
             table = term.args[0] if up else new
-            free = alone(old) and alone(inner) and node.args.count(old) == 1
+            free = own[old] and own[inner] and node.args.count(old) == 1
             found = _parts(into, table, wide) if free else [table]
             terms += [into.shift(part, up, node.layer) for part in found]
         return into.sum(terms, node.layer) if len(terms) > len(args) else None

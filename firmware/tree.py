@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, final
 
-from firmware.build import Builder, is_negative, rewrite, users
+from firmware.build import Builder, alone, is_negative, rewrite
 from firmware.delay import ADD_NS, CARRY_NS, delay_ns, low_zeros
 from firmware.netlist import Netlist, width
 
@@ -57,9 +57,7 @@ def plant_trees(netlist: Netlist, longest: float = math.inf) -> Netlist:
         netlist: As the simplifying passes leave it.
         longest: Nanoseconds that one sum may take; those of two terms are made anyway.
     """
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
-    alone = [len(r) == 1 and i not in leaving for i, r in enumerate(readers)]
+    own = alone(netlist)
     arrival: list[float] = []
 
     def arrive(into: Builder) -> None:
@@ -83,7 +81,7 @@ def plant_trees(netlist: Netlist, longest: float = math.inf) -> Netlist:
             bare, up = _unshifted(into, new)
             negative = is_negative(into.nodes, bare)
             bare = into.nodes[bare].args[1] if negative else bare
-            free = alone[old] and all(alone[a] for a in _behind(netlist, old))
+            free = own[old] and all(own[a] for a in _behind(netlist, old))
             room, more = _room(into, bare) if free and not negative else (0, 0)
             leaf = _Leaf(bare, up, room, more, arrival[bare])
             (minus if negative else plus).append(leaf)

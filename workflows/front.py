@@ -113,8 +113,7 @@ def front(
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train {len(plans)} networks, one per price and seed")
             trained = _train(recipe, data, plans, record, reporter)
-            words = data.for_training(len(recipe.data.classes))
-            trained = refilled(recipe, words, trained)
+            trained = refilled(recipe, data, trained)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.cpu_seconds:.0f} s of CPU, "
                 f"{trained.samples_per_second:,.0f} jets/s over all members"

@@ -11,15 +11,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from models.evaluate import measure, ready, scores
-from models.plan import Candidate, TrainData, TrainResult, keep
+from models.plan import Candidate, TrainResult, keep
 from models.refill import refill
-from models.step import Loss
+from workflows.choose import Block
 from workflows.dataset import Dataset
 from workflows.networks import aim
 from workflows.recipe import Recipe
 
 
-def refilled(recipe: Recipe, data: TrainData, trained: TrainResult) -> TrainResult:
+def refilled(recipe: Recipe, data: Dataset, trained: TrainResult) -> TrainResult:
     """The training's result with the rare codes of every candidate refilled.
 
     Args:
@@ -30,10 +30,11 @@ def refilled(recipe: Recipe, data: TrainData, trained: TrainResult) -> TrainResu
     below = recipe.network.refill
     if not below:
         return trained
-    x, labels = jnp.asarray(data.words_val, jnp.int32), jnp.asarray(data.labels_val)
+    words = data.for_training(len(recipe.data.classes))
+    x, labels = jnp.asarray(words.words_val, jnp.int32), jnp.asarray(words.labels_val)
     front: list[Candidate] = []
     for old in trained.front:
-        network = refill(old.network, data.words_train, below)
+        network = refill(old.network, words.words_train, below)
         seen = measure(network, x, recipe.budget.clock_mhz)
         new = dataclasses.replace(
             old,
@@ -48,31 +49,34 @@ def refilled(recipe: Recipe, data: TrainData, trained: TrainResult) -> TrainResu
 
 
 def effect(
-    recipe: Recipe, data: Dataset, chosen: Candidate, luts: Callable[[Candidate], int]
+    recipe: Recipe, data: Dataset, chosen: Block, compiled: Callable[[Candidate], Block]
 ) -> dict[str, Any] | None:
     """What the refilling did to the chosen network; nothing where there was none.
 
     Args:
         recipe: As of `refilled`.
-        data: Its validation and test splits are judged.
-        chosen: The candidate that was compiled.
-        luts: Counts the block of a candidate.
+        data: Its test split is judged.
+        chosen: The block that will be shipped.
+        compiled: Builds the block of a candidate.
     """
-    if chosen.before is None:
+    before = chosen.candidate.before
+    if before is None:
         return None
-    metric = aim(recipe).metric
+    x = jnp.asarray(data.read(data.test.words), jnp.int32)
+    labels = jnp.asarray(data.test.labels)
 
-    def row(candidate: Candidate) -> dict[str, float]:
+    def row(block: Block) -> dict[str, float]:
+        found = scores(ready(block.candidate.network), x)
         return {
-            "validation": _quality(candidate, data, "validation", metric),
-            "test": _quality(candidate, data, "test", metric),
-            "luts": luts(candidate),
+            "validation": round(block.candidate.val_accuracy, 6),
+            "test": round(float(aim(recipe).metric(found, labels)), 6),
+            "luts": block.area.luts,
         }
 
     return {
         "below": recipe.network.refill,
         "metric": aim(recipe).metric_name,
-        "before": row(chosen.before),
+        "before": row(compiled(before)),
         "after": row(chosen),
     }
 
@@ -86,10 +90,3 @@ def told(effect: dict[str, Any]) -> str:
         f"validation, {before['test']:.4f} to {after['test']:.4f} on test, LUTs "
         f"{before['luts']:,} to {after['luts']:,}"
     )
-
-
-def _quality(candidate: Candidate, data: Dataset, split: str, metric: Loss) -> float:
-    jets = getattr(data, split)
-    x = jnp.asarray(data.read(jets.words), jnp.int32)
-    found = scores(ready(candidate.network), x)
-    return round(float(metric(found, jnp.asarray(jets.labels))), 6)

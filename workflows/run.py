@@ -111,21 +111,12 @@ def run(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
             )
-            trained = refilled(
-                recipe, data.for_training(len(recipe.data.classes)), trained
-            )
+            trained = refilled(recipe, data, trained)
 
             reporter.step("compile the best networks until one fits the budget")
             compiled = _builder(recipe, data, yosys, front, reporter)
             block, tried = choose(trained.front, recipe.budget, compiled, wanted)
-            refill = effect(
-                *(recipe, data, block.candidate),
-                lambda one: (
-                    block.area.luts
-                    if one is block.candidate
-                    else compiled(one).area.luts
-                ),
-            )
+            refill = effect(recipe, data, block, compiled)
             if refill:
                 reporter.note(told(refill))
             validation = _network_answers(block, data, data.validation.words)

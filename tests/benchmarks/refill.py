@@ -24,11 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import jax.numpy as jnp
 import numpy as np
 from front_quality import read
+from passes import counted
 
-from firmware import synth, tools, verilog
-from firmware.lower import lower
-from firmware.pipeline import pipeline
-from firmware.recompile import plain_interface
+from firmware.lower import translate
 from models.evaluate import ready, scores
 from models.freeze import freeze
 from models.frozen import FrozenPort
@@ -63,12 +61,8 @@ def main() -> None:
     front = train(config, data, goal=Goal(1000.0), seed=21).front
 
     def row(network: Any) -> dict[str, Any]:
-        netlist = lower(freeze(network, words, CLASSES), "net", clock_mhz=CLOCK_MHZ)
-        stages = pipeline(netlist, CLOCK_MHZ)
-        rtl = verilog.emit(netlist, stages, plain_interface(netlist))
-        found: dict[str, Any] = {
-            "luts": synth.estimate(rtl, "net", yosys=tools.synthesiser()).luts
-        }
+        luts, _ = counted(translate(freeze(network, words, CLASSES), "net"), CLOCK_MHZ)
+        found: dict[str, Any] = {"luts": luts}
         for split in ("train", "val"):
             x = jnp.asarray(getattr(data, f"words_{split}"), jnp.int32)
             label = jnp.asarray(getattr(data, f"labels_{split}"))
