@@ -43,7 +43,8 @@ def fingerprint(
     digest = hashlib.sha256(text.encode())
     arrays = (data.words_train, data.labels_train, data.words_val, data.labels_val)
     weights = () if data.weights_train is None else (data.weights_train,)
-    for array in (*arrays, *weights):
+    reals = data.reals if config.teacher and data.reals else ()
+    for array in (*arrays, *weights, *reals):
         digest.update(np.ascontiguousarray(array).tobytes())
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(trees)]
     said = (data.bits, data.signed, data.classes, shapes, names)

@@ -22,7 +22,8 @@ class TrainData:
     """Port words and labels; raw integers as the links carry them.
 
     With weights an event is taken in each epoch as often as its weight says on average,
-    one standing for once; validation counts every event once.
+    one standing for once; validation counts every event once.  `reals` are the numbers
+    that a teacher may read instead of the words, of training and validation.
     """
 
     words_train: Integer[np.ndarray, "train ports"]
@@ -33,6 +34,9 @@ class TrainData:
     signed: tuple[bool, ...]
     classes: int
     weights_train: Float[np.ndarray, " train"] | None = None
+    reals: (
+        tuple[Float[np.ndarray, "train reals"], Float[np.ndarray, "val reals"]] | None
+    ) = None
 
 
 @final
@@ -122,13 +126,17 @@ class Candidate:
 @final
 @dataclass(frozen=True)
 class TrainResult:
-    """The front, by ascending area, and the history of the run."""
+    """The front, by ascending area, and the history of the run.
+
+    `teacher` is what the teacher of the run itself reaches on the validation split.
+    """
 
     front: tuple[Candidate, ...]
     log: tuple[EpochLog, ...]
     seconds: float
     samples_per_second: float
     cpu_seconds: float
+    teacher: float | None = None
 
 
 def keep(
@@ -196,6 +204,11 @@ def check(config: TrainConfig, data: TrainData, plans: Sequence[Plan]) -> None:
     if not 0 <= config.shared <= 1:
         raise UserError(
             f"train.shared is {config.shared}, it is a share of the epochs, 0 to 1"
+        )
+    if not 0 <= config.teacher <= 1:
+        raise UserError(
+            f"train.teacher is {config.teacher}, it is a share of each training target, "
+            "0 to 1"
         )
     if not 0 <= config.direct_from <= 1:
         raise UserError(

@@ -18,6 +18,7 @@ from models import checkpoint, step
 from models.control import Price
 from models.lut import LUTDense
 from models.plan import Candidate, EpochLog
+from models.teacher import Taught
 
 Stack = tuple[step.State, Any]
 """A state and its constants."""
@@ -37,6 +38,8 @@ class Run:
     ns: list[Price] = field(default_factory=list)
     front: list[Candidate] = field(default_factory=list)
     log: list[EpochLog] = field(default_factory=list)
+    taught: Taught | None = None
+    """What a teacher left before the first epoch, if the run has one."""
 
 
 @final
@@ -105,6 +108,7 @@ def save(path: Path, key: str, state: step.State, run: Run) -> None:
         "epoch": run.epoch,
         "cpu_seconds": run.cpu_seconds,
         "late": run.late,
+        "teacher": run.taught.metric if run.taught else None,
         "first": run.first,
         "lut": [asdict(price) for price in run.lut],
         "ns": [asdict(price) for price in run.ns],
@@ -114,9 +118,11 @@ def save(path: Path, key: str, state: step.State, run: Run) -> None:
             for c in run.front
         ],
     }
-    trees = {"state": tuple(state)} | {
+    trees: dict[str, Any] = {"state": tuple(state)} | {
         f"front{k}": step.split(c.network)[:2] for k, c in enumerate(run.front)
     }
+    if run.taught:
+        trees["targets"] = run.taught.targets
     checkpoint.write(path, key, words, trees)
 
 
@@ -155,4 +161,6 @@ def resume(path: Path, key: str, stack: Stack, shapes: Shapes) -> tuple[Stack, R
         front=front,
         log=[EpochLog(**log) for log in words["log"]],
     )
+    if words["teacher"] is not None:
+        run.taught = Taught(arrays["targets/0"], words["teacher"])
     return (state, fixed), run

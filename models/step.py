@@ -73,7 +73,9 @@ class Terms(eqx.Module):
 
 
 def cross_entropy(score: Array, label: Array) -> Array:
-    """Mean softmax cross entropy of classes."""
+    """Mean softmax cross entropy of classes, or of a probability for each of them."""
+    if label.ndim == 2:
+        return jnp.mean(optax.softmax_cross_entropy(score, label))
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(score, label))
 
 
@@ -83,7 +85,10 @@ def accuracy(score: Array, label: Array) -> Array:
 
 
 def binary_cross_entropy(score: Array, label: Array) -> Array:
-    """Mean cross entropy of the only output as the log-odds of label 1 against 0."""
+    """Mean cross entropy of the only output as the log-odds of label 1 against 0.
+
+    A label between is the probability of 1.
+    """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(score[:, 0], label))
 
 
@@ -124,7 +129,13 @@ def split(network: Any) -> tuple[Any, Any, Any]:
 
 
 def objective(
-    ready: Any, network: Any, x: Array, label: Array, prices: Prices, terms: Terms
+    ready: Any,
+    network: Any,
+    x: Array,
+    label: Array,
+    prices: Prices,
+    terms: Terms,
+    target: Array | None = None,
 ) -> tuple[Array, Array]:
     """Loss of a batch with the prices of everything; beside it the metric.
 
@@ -135,9 +146,11 @@ def objective(
         label: `[batch]`.
         prices: Of one member.
         terms: What the loss is made of.
+        target: What the loss takes for the label, where a teacher has softened it.
     """
     score = jax.vmap(ready)(x)
-    total = terms.loss(score, label) + prices.lut * luts(ready)
+    total = terms.loss(score, label if target is None else target)
+    total = total + prices.lut * luts(ready)
     if terms.timed:
         ports = latency.at_ports((terms.ports,), terms.clock_mhz)
         out = ready(ports)
@@ -208,6 +221,7 @@ def epoch_program(
     rate: float,
     decay: float,
     devices: int,
+    target: Array | None = None,
 ) -> jax.stages.Wrapped:
     """Compiles an epoch.
 
@@ -221,6 +235,7 @@ def epoch_program(
         rate: Of the statistics, see `Statistic.towards`.
         decay: Of the ranges.
         devices: How many share a batch.
+        target: As of `objective`, of all events.
     """
     sharded = devices > 1
 
@@ -228,7 +243,8 @@ def epoch_program(
         def loss(trained: Any, seen: Any):
             network = eqx.combine(trained, seen, fixed)
             return objective(
-                evaluate(network), network, x[rows], label[rows], prices, terms
+                *(evaluate(network), network, x[rows], label[rows], prices, terms),
+                None if target is None else target[rows],
             )
 
         (value, metric), (slope, shown) = jax.value_and_grad(

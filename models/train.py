@@ -17,7 +17,7 @@ import jax.random as jr
 import numpy as np
 import optax
 
-from models import checkpoint, step
+from models import checkpoint, step, teacher
 from models.architectures import lut_mlp
 from models.control import Price, area_target, ramped
 from models.evaluate import measure
@@ -104,6 +104,8 @@ def train_many(
         UserError: See `train`.
     """
     check(config, data, plans)
+    if config.teacher:
+        teacher.check(loss)
     # Members of one seed may start as one; see `TrainConfig.shared`.
     seeds = list(dict.fromkeys(plan.seed for plan in plans))
     free = all(plan.goal is None for plan in plans) and len(plans) > len(seeds)
@@ -139,6 +141,7 @@ def train_many(
             rate=config.statistic_rate,
             decay=config.range_decay,
             devices=config.devices,
+            target=target,
         )
 
     shapes = Shapes(
@@ -161,6 +164,10 @@ def train_many(
             on_resume(list(run.log))
     begin = time.perf_counter() - (run.log[-1].seconds if run.log else 0.0)
     cpu_begin = time.process_time() - run.cpu_seconds
+    if config.teacher and run.taught is None:
+        how = {"share": config.teacher, "seed": plans[0].seed}
+        run.taught = teacher.teach(data, loss, metric, **how)
+    target = jnp.asarray(run.taught.targets) if run.taught else None
     compiled_at, first_epoch = time.perf_counter(), run.epoch
     saved = time.perf_counter()
     for epoch in range(run.epoch, config.epochs):
@@ -241,7 +248,8 @@ def train_many(
     jets = members * steps * config.batch
     speed = jets / max(end - (compiled_at if whole else begin), 1e-9)
     return TrainResult(
-        tuple(run.front), tuple(run.log), end - begin, speed, run.cpu_seconds
+        *(tuple(run.front), tuple(run.log), end - begin, speed, run.cpu_seconds),
+        teacher=run.taught.metric if run.taught else None,
     )
 
 

@@ -120,7 +120,8 @@ def _tiles(
         Tile(
             "training",
             f"{trained.seconds:.0f} s",
-            f"{trained.samples_per_second:,.0f} jets/s, {len(trained.log)} epochs",
+            f"{trained.samples_per_second:,.0f} jets/s, {len(trained.log)} epochs"
+            + (f"; teacher {trained.teacher:.4f}" if trained.teacher else ""),
         ),
     ]
 

@@ -114,7 +114,19 @@ class Dataset:
             signed=tuple(word.signed for word in self.inner),
             classes=outputs,
             weights_train=self.weights,
+            reals=self._reals(),
         )
+
+    def _reals(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What the port words were before they were rounded, if columns of the card."""
+        names = [port.name for port in self.ports]
+        if self.front or not all(name in self.training.columns for name in names):
+            return None
+        train, validation = (
+            np.stack([jets.columns[name] for name in names], axis=1)
+            for jets in (self.training, self.validation)
+        )
+        return train, validation
 
 
 def prepare(

@@ -35,7 +35,7 @@ from workflows import figures, tracking
 from workflows.choose import Block, build
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
-from workflows.networks import aim, builder, layer_shapes
+from workflows.networks import aim, builder, layer_shapes, taught
 from workflows.override import settings
 from workflows.pareto import spread, undominated
 from workflows.physics import at_working_point
@@ -113,6 +113,8 @@ def front(
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train {len(plans)} networks, one per price and seed")
             trained = _train(recipe, data, plans, record, reporter)
+            if trained.teacher is not None:
+                reporter.note(taught(recipe, trained.teacher))
             trained = refilled(recipe, data, trained)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.cpu_seconds:.0f} s of CPU, "
@@ -147,6 +149,8 @@ def front(
                 "compiled": len(blocks),
                 "others": [_row(block) for block in beaten],
             }
+            if trained.teacher is not None:
+                report["teacher_val_accuracy"] = trained.teacher
             (folder / FRONT).write_text(json.dumps(report, indent=1) + "\n")
             (folder / FIGURE).write_text(figures.draw_front(report), encoding="utf-8")
             (folder / RECIPE).write_text(

@@ -49,6 +49,14 @@ def aim(recipe: Recipe) -> Aim:
     )
 
 
+def taught(recipe: Recipe, metric: float) -> str:
+    """What to say of a teacher that reached `metric` on the validation split."""
+    return (
+        f"the teacher, in floating point, has {aim(recipe).metric_name} {metric:.4f} on "
+        f"validation; it is {recipe.train.teacher:g} of every training target"
+    )
+
+
 def builder(recipe: Recipe, data: TrainData) -> Callable[[int], Any]:
     """What makes the network of a recipe from a seed.
 

@@ -80,7 +80,9 @@ def peer_ns(netlist: Netlist) -> float:
     return max(at[index] for _, index in netlist.outputs)
 
 
-def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, Sample]:
+def read(
+    folder: Path, bits: int = PORT_BITS
+) -> tuple[tuple[Word, ...], TrainData, Sample]:
     """The peer's split: four files to train on, one to choose with, one to test on."""
     train_jets, val, test = (
         reader.read(JETS, [str(folder / f"jsc_pythia_{name}.root") for name in names])
@@ -88,7 +90,7 @@ def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, Sample]:
     )
     ports = tuple(
         choose_word(
-            name, train_jets.column(name), bits=PORT_BITS, unit=JETS.column(name).unit
+            name, train_jets.column(name), bits=bits, unit=JETS.column(name).unit
         )
         for name in HIGH_LEVEL
     )
@@ -100,8 +102,14 @@ def read(folder: Path) -> tuple[tuple[Word, ...], TrainData, Sample]:
         bits=tuple(port.bits for port in ports),
         signed=tuple(port.signed for port in ports),
         classes=len(CLASSES),
+        reals=(columns(ports, train_jets), columns(ports, val)),
     )
     return ports, data, test
+
+
+def columns(ports: Sequence[Word], jets: Sample) -> np.ndarray:
+    """What the port words of some jets are made from."""
+    return np.stack([jets.column(port.name) for port in ports], axis=1)
 
 
 def encoded(ports: Sequence[Word], jets: Sample) -> np.ndarray:
@@ -281,18 +289,23 @@ def main() -> None:
     parser.add_argument(
         "--ns-prices", type=float, nargs="+", default=[0.02, 0.1], help="one job each"
     )
+    parser.add_argument("--bits", type=int, default=PORT_BITS, help="of a port")
+    parser.add_argument("--most-address", type=int, default=7)
+    parser.add_argument("--teacher", type=float, default=0.5, help="train.teacher")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--points", type=int, default=24, help="compiled per seed")
     parser.add_argument("--out", type=Path, default=Path("quality.json"))
     parser.add_argument("--json", action="store_true", help="print the last line only")
     args = parser.parse_args()
     begin = time.perf_counter()
-    ports, data, test = read(args.data)
+    ports, data, test = read(args.data, args.bits)
     base = replace(
         TrainConfig(),
         epochs=args.epochs,
         batch=args.batch,
         units=(args.units,),
+        teacher=args.teacher,
+        most_address=args.most_address,
         areas=(4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06),
     )
     configs = [replace(base, ns_price=price) for price in args.ns_prices]

@@ -22,6 +22,7 @@ from trigger.errors import UserError
 
 CONFIG = replace(SMALL, epochs=8, direct_from=0.5, units=(3,))
 """The tables train themselves from epoch 4 on."""
+TAUGHT = replace(CONFIG, teacher=0.5)
 GOAL = Goal(60.0, 6.0)
 
 PROGRAM = """
@@ -252,10 +253,10 @@ def test_a_checkpoint_of_another_version_is_refused(file, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", ["seed", "config", "data", "goal", "units", "loss", "bits"]
+    "change", ["seed", "config", "data", "goal", "units", "loss", "bits", "reals"]
 )
 def test_every_part_of_a_recipe_is_in_its_fingerprint(change):
-    def of(config=CONFIG, data=None, seed=1, goal=GOAL, shape=3, loss="a"):
+    def of(config=TAUGHT, data=None, seed=1, goal=GOAL, shape=3, loss="a"):
         trees = {"w": jnp.zeros(shape)}
         return checkpoint.fingerprint(
             config, data or easy_data(), (Plan(seed, goal),), trees, (loss,)
@@ -264,12 +265,15 @@ def test_every_part_of_a_recipe_is_in_its_fingerprint(change):
     data = easy_data()
     other = {
         "seed": {"seed": 2},
-        "config": {"config": replace(CONFIG, learning_rate=1e-3)},
+        "config": {"config": replace(TAUGHT, learning_rate=1e-3)},
         "data": {"data": replace(data, words_train=data.words_train[::-1])},
         "goal": {"goal": Goal(61.0, 6.0)},
         "units": {"shape": 4},
         "loss": {"loss": "b"},
         "bits": {"data": replace(data, bits=(4, 4, 5))},
+        "reals": {
+            "data": replace(data, reals=(data.words_train / 2, data.words_val / 2))
+        },
     }[change]
     assert of() == of()
     assert of(**other) != of()

@@ -112,6 +112,16 @@ def test_columns_stand_beside_the_words_that_were_made_of_them(toy):
             assert np.array_equal(jets.words[:, k], port.encode(real))
 
 
+def test_a_teacher_reads_the_numbers_that_words_were_made_of(toy):
+    made = prepare(data(toy), Words(bits=8))
+    reals = made.for_training(3).reals
+    assert reals is not None
+    for jets, numbers in zip((made.training, made.validation), reals, strict=True):
+        assert numbers.shape == jets.words.shape
+        for k, port in enumerate(made.ports):
+            assert np.array_equal(numbers[:, k], jets.columns[port.name])
+
+
 def test_the_stated_saturation_is_that_of_the_training_jets(toy):
     made = prepare(data(toy), Words(bits=6, tail=0.9))
     for k, port in enumerate(made.ports):

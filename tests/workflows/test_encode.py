@@ -148,6 +148,7 @@ def test_the_network_behind_a_front_end_reads_its_features(link):
     ready = made.for_training(5)
     assert np.array_equal(ready.words_train, front.run(made.training.words))
     assert np.array_equal(ready.words_val, front.run(made.validation.words))
+    assert ready.reals is None
     assert [one.feature for one in made.differences] == list(front.features)
     assert made.fullest == 4
     # A floor is off by less than a count, a table by a little more.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 from toy_jets import SMALL, mlflow_runs, visible, write_jets
@@ -170,9 +171,10 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(
 
 
 @pytest.mark.skipif(bool(router().missing), reason=router().missing)
-def test_what_is_asked_for_beside_is_in_summary_bundle_and_report(place, first):
-    asked = ("network.refill=0.05", "verify.place=true")
+def test_what_is_asked_for_beside_is_in_summary_bundle_and_report(place, first, capsys):
+    asked = ("network.refill=0.05", "verify.place=true", "train.teacher=0.5")
     assert main(command(*asked, "--out", "refilled")) == 0
+    said = " ".join(capsys.readouterr().err.split())
     told = json.loads((place / "refilled" / "summary.json").read_text())["refill"]
     assert (told["below"], told["metric"]) == (0.05, "accuracy")
     assert (
@@ -181,6 +183,10 @@ def test_what_is_asked_for_beside_is_in_summary_bundle_and_report(place, first):
     assert told["before"] != told["after"]
     page = (place / "refilled" / "report.html").read_text()
     assert "before rare codes" in page
+    (reached,) = re.findall(
+        r"teacher, in floating .* accuracy (\d\.\d{4}) on valid", said
+    )
+    assert f"; teacher {reached}" in page
     assert "routed on Lattice ECP5-85" in page
     bundle = place / "refilled" / "jsc_hlf_v1_0_0"
     placed = json.loads((bundle / "reports" / "place.json").read_text())

@@ -1,0 +1,143 @@
+"""A float teacher, whose answers soften the labels of a training.
+
+A label says which class a jet is of; the answers of a good network say how sure anybody
+can be of that, and a small network learns more from them (G. Hinton, O. Vinyals,
+J. Dean, arXiv 1503.02531, here at temperature 1).  The teacher is a perceptron in
+floating point that reads the same words of the same training jets.  It costs seconds,
+and nothing of it is in the firmware.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+from jaxtyping import Array, Float32, PRNGKeyArray
+
+from models import step
+from models.plan import TrainData
+from trigger.errors import UserError
+
+WIDTH, DEPTH = 128, 3
+"""Units of each hidden layer, and how many of these there are."""
+
+MEMBERS = 2
+"""Perceptrons whose answers are averaged; one alone is less sure of what it says."""
+
+EPOCHS, BATCH = 25, 512
+
+TAIL = 0.002
+"""Share of the jets at either end of an input that is told apart no further."""
+
+RATE, DECAY = 2e-3, 1e-3
+"""Adam's step at the start of its only cosine, and its decay of weights."""
+
+ANSWERS: dict[step.Loss, Callable[[Array], Array]] = {
+    step.cross_entropy: jax.nn.softmax,
+    step.binary_cross_entropy: lambda score: jax.nn.sigmoid(score[:, 0]),
+    step.squared_error: lambda score: score[:, 0],
+}
+"""By loss, what a label would have to be for scores to be right about it."""
+
+
+class Taught(NamedTuple):
+    """What a teacher leaves."""
+
+    targets: Float32[np.ndarray, "train ..."]
+    """Of each training jet, what takes the place of its label in the loss: of classes a
+    probability each, else a number."""
+    metric: float
+    """Of the teacher itself on the validation split."""
+
+
+def teach(
+    data: TrainData, loss: step.Loss, metric: step.Loss, *, share: float, seed: int
+) -> Taught:
+    """Trains a teacher and mixes its answers with the labels.
+
+    Args:
+        data: Training and validation words; the latter choose the teacher's epoch.
+        loss: What is trained, one of `ANSWERS`.
+        metric: What is judged.
+        share: Of a target that is the teacher's answer; the rest is the label.
+        seed: Decides starting values and the order of jets.
+
+    Raises:
+        UserError: There is no telling what an answer is with this loss.
+    """
+    check(loss)
+    reads = data.reals or (data.words_train, data.words_val)
+    least, most = np.quantile(reads[0], (TAIL, 1 - TAIL), axis=0)
+    mean, spread = reads[0].mean(axis=0), reads[0].std(axis=0)
+
+    def scaled(values: np.ndarray) -> Array:
+        inside = np.clip(values, least, most) - mean
+        return jnp.asarray(inside / np.where(spread > 0, spread, 1), jnp.float32)
+
+    x, x_val = map(scaled, reads)
+    label, label_val = jnp.asarray(data.labels_train), jnp.asarray(data.labels_val)
+    batch = min(BATCH, len(x))
+
+    def perceptron(key: PRNGKeyArray) -> eqx.nn.MLP:
+        sizes = (x.shape[1], data.classes, WIDTH, DEPTH)
+        return eqx.nn.MLP(*sizes, jax.nn.silu, key=key)
+
+    weights, fixed = eqx.partition(
+        eqx.filter_vmap(perceptron)(jr.split(jr.key(seed), MEMBERS)), eqx.is_array
+    )
+    steps = EPOCHS * (len(x) // batch)
+    optimiser = optax.adamw(
+        optax.cosine_decay_schedule(RATE, steps), weight_decay=DECAY
+    )
+
+    def scores(weights: Any, x: Array) -> Array:
+        return jax.vmap(eqx.combine(weights, fixed))(x)
+
+    def mean_loss(weights: Any, rows: Array) -> Array:
+        each = jax.vmap(lambda w: loss(scores(w, x[rows]), label[rows]))(weights)
+        return jnp.sum(each)  # no member has a part in the gradient of another
+
+    @jax.jit
+    def epoch(weights: Any, moments: Any, order: Array) -> tuple[Any, Any]:
+        def one(carry: tuple[Any, Any], rows: Array) -> tuple[tuple[Any, Any], None]:
+            weights, moments = carry
+            slope = jax.grad(mean_loss)(weights, rows)
+            update, moments = optimiser.update(slope, moments, weights)
+            return (optax.apply_updates(weights, update), moments), None
+
+        return jax.lax.scan(one, (weights, moments), order)[0]
+
+    @jax.jit
+    def answers(weights: Any, x: Array) -> Array:
+        each = jax.vmap(lambda w: ANSWERS[loss](scores(w, x)))(weights)
+        return jnp.mean(each, axis=0)
+
+    moments = optimiser.init(weights)
+    for number in range(EPOCHS):
+        order = step.shuffled((seed, number), len(x), batch, data.weights_train)
+        weights, moments = epoch(weights, moments, order)
+    answer = np.asarray(answers(weights, x), np.float32)
+    judged = answers(weights, x_val)
+    best = float(metric(judged if judged.ndim == 2 else judged[:, None], label_val))
+    told = np.asarray(label, np.float32)
+    if answer.ndim == 2:
+        told = np.eye(data.classes, dtype=np.float32)[data.labels_train]
+    return Taught((share * answer + (1 - share) * told).astype(np.float32), best)
+
+
+def check(loss: step.Loss) -> None:
+    """Refuses a loss that no teacher can answer for.
+
+    Raises:
+        UserError: Names those that can be.
+    """
+    if loss not in ANSWERS:
+        raise UserError(
+            f"train.teacher needs a loss with labels that can be softened, which "
+            f"{loss.__qualname__} is not known to be; 0 trains without a teacher, or "
+            f"take one of {', '.join(one.__qualname__ for one in ANSWERS)}"
+        )
