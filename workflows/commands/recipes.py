@@ -8,7 +8,7 @@ EXAMPLE = """\
 example:
   $ jetlut recipes
   jsc_hlf          five jet classes from 16 high-level features, half a minute of training
-  jsc_hlf_full     five jet classes from 16 high-level features, some ten minutes
+  jsc_hlf_full     five jet classes from 16 high-level features, a few minutes
   jsc_plf          five jet classes from 16 particles of 3 features, permutation invariant
   jsc_plf_wide     five jet classes from 16 particles of 16 features, permutation invariant
   jsc_plf_8        five jet classes from 8 particles of 3 features, permutation invariant

@@ -27,11 +27,15 @@ TOP = Recipe(
     description="top against quark and gluon, one score, an integer working point at 1 %",
     data=Data(CARD, HIGH_LEVEL, score="top"),
     words=Words(bits=7),
-    train=TrainConfig(epochs=100, units=(12,), areas=(1.6, 0.9, 0.6)),
+    train=TrainConfig(epochs=100, units=(12,), teacher=0.5, areas=(1.6, 0.9, 0.6)),
     budget=Budget(luts=500, latency_ns=25.0, clock_mhz=360.0),
     physics=Physics(background=0.01),
     verify=Verify(random_words=10_000),
-    quick=(("train.epochs", "40"), ("verify.random_words", "1000")),
+    quick=(
+        ("train.epochs", "40"),
+        ("train.teacher", "0"),
+        ("verify.random_words", "1000"),
+    ),
 )
 
 RECIPES = {TOP.name: TOP}
