@@ -30,7 +30,7 @@ def chance(words):
     return 1 / (1 + np.exp(-(words[:, 0] - 5.0)))
 
 
-def noisy_data(events=20_000, weights=None):
+def noisy_data(events=10_000, weights=None):
     """Labels drawn with a probability that is known."""
     words = random_codes(events, BITS, seed=5)
     label = (np.random.default_rng(7).random(events) < chance(words)).astype(np.int64)
@@ -60,8 +60,8 @@ def test_its_answers_are_near_the_probabilities_that_labels_were_drawn_with(
 ):
     truth = chance(data.words_train)
     off = np.abs(answers.targets[:, 1] - truth)
-    # 16 values of the port that matters, of which some 600 jets each: the statistical
-    # error of a share is at most 0.5 / sqrt(600) = 0.02, labels themselves are .27 off.
+    # 16 values of the port that matters, of which some 300 jets each: the statistical
+    # error of a share is at most 0.5 / sqrt(300) = 0.03, labels themselves are .27 off.
     assert off.mean() < 0.03
     labels_off = np.abs(data.labels_train - truth)
     assert off.mean() < labels_off.mean() / 5
