@@ -35,7 +35,7 @@ from workflows import figures, tracking
 from workflows.choose import Block, build
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
-from workflows.networks import aim, builder, layer_shapes, taught
+from workflows.networks import aim, builder, layer_shapes, tell_of_teacher
 from workflows.override import settings
 from workflows.pareto import spread, undominated
 from workflows.physics import at_working_point
@@ -113,8 +113,7 @@ def front(
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train {len(plans)} networks, one per price and seed")
             trained = _train(recipe, data, plans, record, reporter)
-            if trained.teacher is not None:
-                reporter.note(taught(recipe, trained.teacher))
+            tell_of_teacher(recipe, trained, reporter)
             trained = refilled(recipe, data, trained)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.cpu_seconds:.0f} s of CPU, "

@@ -25,7 +25,7 @@ from workflows import content, figures, physics, report, tracking
 from workflows.choose import Block, build, choose
 from workflows.dataset import Dataset, prepare
 from workflows.folder import FIGURES, PHYSICS, RECIPE, REPORT, SUMMARY, results
-from workflows.networks import Cost, aim, builder, front_cost, goal, taught
+from workflows.networks import Cost, aim, builder, front_cost, goal, tell_of_teacher
 from workflows.override import settings
 from workflows.progress import Reporter
 from workflows.provenance import provenance
@@ -111,8 +111,7 @@ def run(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
             )
-            if trained.teacher is not None:
-                reporter.note(taught(recipe, trained.teacher))
+            tell_of_teacher(recipe, trained, reporter)
             trained = refilled(recipe, data, trained)
 
             reporter.step("compile the best networks until one fits the budget")
