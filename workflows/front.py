@@ -31,11 +31,11 @@ from models.plan import Candidate, EpochLog, Plan, TrainResult
 from models.train import train_many
 from trigger import folders
 from trigger.errors import UserError
-from workflows import figures, tracking
+from workflows import figures, remarks, tracking
 from workflows.choose import Block, build
 from workflows.dataset import Dataset, prepare
 from workflows.folder import RECIPE, results
-from workflows.networks import aim, builder, layer_shapes, tell_of_teacher
+from workflows.networks import aim, builder, layer_shapes
 from workflows.override import settings
 from workflows.pareto import spread, undominated
 from workflows.physics import at_working_point
@@ -102,6 +102,7 @@ def front(
     with _folder(out) as folder:
         reporter.step("read the jets, split them by event, choose the port words")
         data = prepare(recipe.data, recipe.words, read, recipe.weights)
+        remarks.on_data(recipe, data, reporter)
         flat = {path: value for path, _, value in settings(recipe)}
         prices, seeds = (
             sorted({getattr(plan, name) for plan in plans})
@@ -112,13 +113,14 @@ def front(
         tags = {"id": recipe.block, "data": data.hash(), "kind": "front"}
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train {len(plans)} networks, one per price and seed")
+            remarks.on_schedule(recipe, data, reporter)
             trained = _train(recipe, data, plans, record, reporter)
-            tell_of_teacher(recipe, trained, reporter)
-            trained = refilled(recipe, data, trained)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.cpu_seconds:.0f} s of CPU, "
                 f"{trained.samples_per_second:,.0f} jets/s over all members"
             )
+            remarks.on_teacher(recipe, trained, reporter)
+            trained = refilled(recipe, data, trained)
             chosen = spread(trained.front, most)
             reporter.step(
                 f"compile and count {len(chosen)} of the {len(trained.front)} networks "

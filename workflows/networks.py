@@ -20,11 +20,10 @@ from models import step
 from models.architectures import lut_mlp
 from models.grid import codes_of_words
 from models.particles import deep_sets, mlp_mixer, particle_network
-from models.plan import Goal, TrainData, TrainResult
+from models.plan import Goal, TrainData
 from trigger.errors import UserError
 from trigger.front_end import FrontEnd
 from trigger.interface import Interface
-from workflows.progress import Reporter
 from workflows.recipe import Recipe
 
 
@@ -48,32 +47,6 @@ def aim(recipe: Recipe) -> Aim:
         step.signal_efficiency(share),
         f"efficiency at {100 * share:g} % background",
     )
-
-
-CLEARLY = 0.01
-"""More than the best of many networks on a validation split owes to chance."""
-
-
-def tell_of_teacher(recipe: Recipe, trained: TrainResult, reporter: Reporter) -> None:
-    """Says what the teacher of a training reaches itself, if there was one.
-
-    It is a warning where networks of the run reach clearly more: they had nothing to
-    learn from it.
-    """
-    if trained.teacher is None:
-        return
-    name, best = aim(recipe).metric_name, max(c.val_accuracy for c in trained.front)
-    line = (
-        f"the teacher, in floating point, has {name} {trained.teacher:.4f} on "
-        f"validation; it is {recipe.train.teacher:g} of every training target"
-    )
-    if trained.teacher < best - CLEARLY:
-        reporter.warn(
-            f"{line}. A network of tables has {best:.4f}: try train.teacher=0, for this "
-            "teacher knows less"
-        )
-    else:
-        reporter.note(line)
 
 
 def builder(recipe: Recipe, data: TrainData) -> Callable[[int], Any]:

@@ -21,11 +21,11 @@ from models.evaluate import raw_scores
 from models.plan import EpochLog, Goal, Plan, TrainResult
 from models.train import train_many
 from trigger.errors import UserError
-from workflows import content, figures, physics, report, tracking
+from workflows import content, figures, physics, remarks, report, tracking
 from workflows.choose import Block, build, choose
 from workflows.dataset import Dataset, prepare
 from workflows.folder import FIGURES, PHYSICS, RECIPE, REPORT, SUMMARY, results
-from workflows.networks import Cost, aim, builder, front_cost, goal, tell_of_teacher
+from workflows.networks import Cost, aim, builder, front_cost, goal
 from workflows.override import settings
 from workflows.progress import Reporter
 from workflows.provenance import provenance
@@ -38,9 +38,6 @@ from workflows.versions import installed
 
 FLUSH_SECONDS = 10.0
 """How often the curves of a training that goes on are sent to MLflow."""
-
-FEW_STEPS = 500
-"""Below this many steps the bit widths have hardly moved from where they start."""
 
 
 @final
@@ -91,10 +88,7 @@ def run(
     with results(out) as folder:
         reporter.step("read the jets, split them by event, choose the port words")
         data = prepare(recipe.data, recipe.words, read, recipe.weights)
-        for line in _counts(data):
-            reporter.note(line)
-        for line in _doubts(recipe, data):
-            reporter.warn(line)
+        remarks.on_data(recipe, data, reporter)
         front = front_cost(data.front, recipe.budget.clock_mhz, yosys)
         if data.front:
             reporter.note(
@@ -105,13 +99,13 @@ def run(
         tags = {"id": recipe.block, "data": data.hash(), "seed": str(recipe.seed)}
         with tracking.track(recipe.name, out.name, flat, tags) as record:
             reporter.step(f"train within {recipe.budget.luts} LUTs")
-            _warn_of_few_steps(recipe, len(data.training.labels), reporter)
+            remarks.on_schedule(recipe, data, reporter)
             trained = _train(recipe, data, wanted, record, reporter, checkpoint)
             reporter.note(
                 f"{trained.seconds:.0f} s, {trained.samples_per_second:,.0f} jets/s, "
                 f"{len(trained.front)} networks on the accuracy-area front"
             )
-            tell_of_teacher(recipe, trained, reporter)
+            remarks.on_teacher(recipe, trained, reporter)
             trained = refilled(recipe, data, trained)
 
             reporter.step("compile the best networks until one fits the budget")
@@ -228,48 +222,6 @@ def run(
             record.results(_metrics(summary))
             record.tags({"complete": str(passed(checks)).lower()})
     return Outcome(summary, out, checks)
-
-
-def _warn_of_few_steps(recipe: Recipe, jets: int, reporter: Reporter) -> None:
-    """Says when the data are too few for the schedule, before the time is spent."""
-    steps = recipe.train.epochs * (jets // max(recipe.train.batch, 1))
-    if 0 < steps < FEW_STEPS:
-        reporter.warn(
-            f"{recipe.train.epochs} epochs of {jets:,} jets in batches of "
-            f"{recipe.train.batch} are {steps} steps of training, at least {FEW_STEPS} "
-            "are needed to learn much; raise train.epochs or lower train.batch"
-        )
-
-
-def _counts(data: Dataset) -> list[str]:
-    files = ", ".join(f"{s.name} ({s.jets:,} jets)" for s in data.sources)
-    first = data.cuts.steps[0].objects if data.cuts.steps else data.cuts.kept
-    return [
-        files,
-        *(data.cuts.table().splitlines() if data.cuts.kept < first else ()),
-        f"{len(data.training.labels):,} training, {len(data.validation.labels):,} "
-        f"validation, {len(data.test.labels):,} test; {len(data.ports)} ports of "
-        f"{sum(word.bits for word in data.ports)} bits",
-    ]
-
-
-def _doubts(recipe: Recipe, data: Dataset) -> list[str]:
-    """What a person should know of the data before time is spent on them."""
-    lines = [f"left out {skipped.name}: {skipped.reason}" for skipped in data.skipped]
-    most = {name: share for name, share in data.saturated.items() if share > 0.02}
-    if most:
-        name = max(most, key=lambda one: most[one])
-        lines.append(
-            f"{len(most)} ports saturate for more than 2 % of the training values, "
-            f"{name} for {100 * most[name]:.1f} %; raise words.tail or words.bits"
-        )
-    places = recipe.data.places
-    if places and data.fullest < places:
-        lines.append(
-            f"the fullest jet has {data.fullest} particles, places {data.fullest + 1} to "
-            f"{places} are always empty; give data with more, or fewer places"
-        )
-    return lines
 
 
 def _train(

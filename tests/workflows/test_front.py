@@ -292,8 +292,9 @@ def test_a_clock_that_no_network_meets_is_one_line(place, first, capsys, monkeyp
     monkeypatch.setattr(workflow, "train_many", nothing)
     monkeypatch.setattr(workflow, "build", refuse)
     assert main(command("--out", "two")) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "jetlut front: the clock is too fast"
+    told = capsys.readouterr().err
+    assert "jets.root (900 jets)" in told
+    assert told.splitlines()[-1] == "jetlut front: the clock is too fast"
     assert not (place / "two").exists()
 
 

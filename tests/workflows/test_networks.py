@@ -5,27 +5,16 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 from firmware import tools
 from models import step
 from models.layer import evaluate, parts
-from models.plan import Candidate, TrainData, TrainResult
-from models.settings import TrainConfig
+from models.plan import TrainData
 from models.tables import Tables
 from trigger.errors import UserError
 from trigger.front_end import FrontEnd
 from workflows.groups import Budget, Network
-from workflows.networks import (
-    Cost,
-    aim,
-    builder,
-    front_cost,
-    goal,
-    layer_shapes,
-    tell_of_teacher,
-)
-from workflows.progress import Terminal
+from workflows.networks import Cost, aim, builder, front_cost, goal, layer_shapes
 from workflows.recipes import load
 
 
@@ -133,22 +122,3 @@ def test_no_front_end_costs_nothing_and_more_particles_cost_more():
     one, two = (front_cost(FrontEnd(n, ("delta_eta",)), 360.0, yosys) for n in (1, 2))
     assert 0 < one.luts < two.luts
     assert one.ns == two.ns
-
-
-@pytest.mark.parametrize(
-    ("teacher", "told"),
-    [
-        (None, ""),
-        (0.695, "the teacher, in floating point, has accuracy 0.6950 on validation"),
-        (0.6, "A network of tables has 0.7000: try train.teacher=0, for this teacher"),
-    ],
-)
-def test_a_teacher_that_knows_less_than_its_pupils_is_warned_of(teacher, told, capsys):
-    recipe = replace(load("jsc_hlf"), train=TrainConfig(teacher=0.5))
-    front = tuple(Candidate(0, accuracy, 100.0, None) for accuracy in (0.6, 0.7))
-    reporter = Terminal(Console(stderr=True, width=1000))
-    tell_of_teacher(recipe, TrainResult(front, (), 1.0, 1.0, 1.0, teacher), reporter)
-    said = capsys.readouterr().err
-    assert told in said
-    assert ("warn" in said.lower()) == (teacher == 0.6)
-    assert bool(said) == bool(told)
