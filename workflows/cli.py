@@ -34,8 +34,8 @@ example:
   ...
   $ jetlut run jsc_hlf
   ...
-  bundle                 runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-8904e789/report.html
+  bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-547515de/report.html
 """
 
 

@@ -9,7 +9,7 @@ from workflows.commands.show import add_source, clock_of
 
 EXAMPLE = """\
 example:
-  $ jetlut compile runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0 --out slow --clock-mhz 240
+  $ jetlut compile runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0 --out slow --clock-mhz 240
   result           jsc_hlf_v1_0_0
   ─────────────────────────────────────────────────────────────────────────
   latency          12.5 ns (3 cycles at 240 MHz)

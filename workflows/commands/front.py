@@ -22,22 +22,22 @@ examples:
 output of the second:
   K     test   valid.    LUTs   estim.     ns     price   seed   epoch   CPU s
   ────────────────────────────────────────────────────────────────────────────
-  0   0.6774   0.6768     135      159   11.1   1.0e-03      1      19      10
-  1   0.6843   0.6885     412      479   11.1   1.0e-03      1       8       7
-  2   0.6894   0.6951     667      690   13.9   1.3e-04      1      16       9
-  3   0.6928   0.6953   1,067    1,148   13.9   1.3e-04      1      10       8
-  4   0.7014   0.7016   2,478    2,346   16.7   1.6e-05      1      19      10
-  5   0.7023   0.7027   4,710    4,453   19.4   2.0e-06      1      16       9
+  0   0.6791   0.6791     668      659   11.1   1.0e-03      1      19      13
+  1   0.6962   0.6971   2,508    2,237   13.9   1.3e-04      1      19      13
+  2   0.7017   0.6989   4,017    4,399   16.7   1.6e-05      1      18      13
+  3   0.6993   0.6982   4,631    4,207   13.9   1.3e-04      1      17      12
+  4   0.7039   0.7011   5,110    5,222   16.7   2.0e-06      1      19      13
+  5   0.7028   0.7012   5,410    5,369   13.9   2.0e-06      1      15       6
 
   result         jsc_hlf
   ──────────────────────────────────────────────────────────────────────
   networks       6 of 6 that were compiled
   proof: numpy   0 of 118662 answers differ
-  training       4 members, 22 s, 10 s of CPU, 562,508 jets/s
-  netlist K      runs/jsc_hlf-front-bf7dcb3e/netlists/front_K.json
-  Verilog K      runs/jsc_hlf-front-bf7dcb3e/rtl/front_K
-  front          runs/jsc_hlf-front-bf7dcb3e/front.json
-  figure         runs/jsc_hlf-front-bf7dcb3e/front.svg
+  training       4 members, 14 s, 13 s of CPU, 259,062 jets/s
+  netlist K      runs/jsc_hlf-front-7a7c5f1d/netlists/front_K.json
+  Verilog K      runs/jsc_hlf-front-7a7c5f1d/rtl/front_K
+  front          runs/jsc_hlf-front-7a7c5f1d/front.json
+  figure         runs/jsc_hlf-front-7a7c5f1d/front.svg
   MLflow run     aefb03d50690426eaf0e9ada6158534f (see it by: jetlut ui)
 """
 

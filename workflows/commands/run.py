@@ -32,9 +32,9 @@ output of the first:
   proof: tables          passed, 0 of 8634
   proof: latency         passed, 0 of 3, 4 cycles seen
   training               9 s, 1,299,047 jets/s
-  bundle                 runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
-  report                 runs/jsc_hlf-seed1-8904e789/report.html
-  summary                runs/jsc_hlf-seed1-8904e789/summary.json
+  bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
+  report                 runs/jsc_hlf-seed1-547515de/report.html
+  summary                runs/jsc_hlf-seed1-547515de/summary.json
   MLflow run             a15eb6a6a5824f6eaf8d557321faafcf (see it by: jetlut ui)
 """
 

@@ -11,7 +11,7 @@ CLOCK_MHZ = 360.0
 
 EXAMPLE = """\
 examples:
-  $ jetlut show runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
+  $ jetlut show runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0: 16 ports in, 5 out, 373 nodes; 4 cycles, 11.1 ns at 360 MHz
   layer       edges   tables by address                adders   operands   ...
   ────────────────────────────────────────────────────────────────────────────

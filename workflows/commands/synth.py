@@ -11,7 +11,7 @@ from trigger.errors import UserError
 
 EXAMPLE = """\
 example:
-  $ jetlut synth runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0 --place
+  $ jetlut synth runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0    LUTs   FFs   depth
   ────────────────────────────────────
   layers[0]        362.0   132      10

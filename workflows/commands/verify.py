@@ -5,7 +5,7 @@ from pathlib import Path
 
 EXAMPLE = """\
 example:
-  $ jetlut verify runs/jsc_hlf-seed1-8904e789/jsc_hlf_v1_0_0
+  $ jetlut verify runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
   jsc_hlf_v1_0_0
   check     outcome   differences   remark
   ───────────────────────────────────────────────────────────────────
