@@ -1,10 +1,14 @@
 """Recipes and the changed copies that `--set` makes of them."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
 from trigger.errors import UserError
+from workflows import cli
+from workflows.commands import front, run, verify
 from workflows.override import override, settings
 from workflows.recipes import MODULES, load
 
@@ -114,3 +118,15 @@ def test_every_recipe_is_found_under_its_own_name(name):
 def test_the_digest_is_of_all_settings(recipe):
     assert recipe.digest() == dataclasses.replace(recipe).digest()
     assert recipe.digest() != override(recipe, ["words.tail=0.99"]).digest()
+
+
+def test_folders_that_the_texts_name_are_those_that_settings_lead_to(recipe):
+    readme = Path(__file__).parents[2] / "README.md"
+    texts = [readme.read_text(), cli.EXAMPLE, run.EXAMPLE, verify.EXAMPLE]
+    for text in texts:
+        named = re.findall(r"jsc_hlf-seed1-([0-9a-f]{8})/", text)
+        assert set(named) == {recipe.digest()}
+    sweep = front.Sweep(prices=4, seeds=(1,), compile=6)
+    named = re.findall(r"jsc_hlf-front-([0-9a-f]{8})/", front.EXAMPLE)
+    short = override(recipe, ["train.epochs=20"])
+    assert set(named) == {sweep.digest(short)}
