@@ -149,6 +149,8 @@ def resume(path: Path, key: str, stack: Stack, shapes: Shapes) -> tuple[Stack, R
         one = step.split(step.member(like, constants, 0))[:2]
         found = checkpoint.restore(one, f"front{k}", arrays)
         front.append(Candidate(network=eqx.combine(*found, constants), **row))
+    reached = words["teacher"]
+    taught = None if reached is None else Taught(arrays["targets/0"], reached)
     state, fixed = shapes.after(stack, words["epoch"])
     state = step.State(*checkpoint.restore(tuple(state), "state", arrays))
     run = Run(
@@ -160,7 +162,6 @@ def resume(path: Path, key: str, stack: Stack, shapes: Shapes) -> tuple[Stack, R
         ns=[Price(**price) for price in words["ns"]],
         front=front,
         log=[EpochLog(**log) for log in words["log"]],
+        taught=taught,
     )
-    if words["teacher"] is not None:
-        run.taught = Taught(arrays["targets/0"], words["teacher"])
     return (state, fixed), run

@@ -40,8 +40,8 @@ class TrainConfig:
     """Share of the epochs in which the prices of a front train as one network per seed,
     at the lowest of them, before each goes on by itself; see `jetlut front`."""
     teacher: float = 0.0
-    """Share of each training target that is the answer of a float perceptron, trained
-    first on the same words; the label is the rest.  0 trains on labels alone."""
+    """Share of each training target that is the answer of float perceptrons, trained
+    first on the same jets (`models.teacher`); the label is the rest, 0 is labels alone."""
     direct_from: float = 1.0
     """Share of the epochs after which table entries train themselves; 1 is never."""
     smoothness: float = 1e-4

@@ -2,9 +2,10 @@
 
 A label says which class a jet is of; the answers of a good network say how sure anybody
 can be of that, and a small network learns more from them (G. Hinton, O. Vinyals,
-J. Dean, arXiv 1503.02531, here at temperature 1).  The teacher is a perceptron in
-floating point that reads the same words of the same training jets.  It costs seconds,
-and nothing of it is in the firmware.
+J. Dean, arXiv 1503.02531, here at temperature 1).  The teacher is the mean of a few
+perceptrons in floating point, trained on the same jets.  Where there are the numbers that
+the words were made of it reads these: what words round away is what it can tell.  It
+costs seconds, and nothing of it is in the firmware.
 """
 
 from collections.abc import Callable
@@ -72,7 +73,12 @@ def teach(
     Raises:
         UserError: There is no telling what an answer is with this loss.
     """
-    check(loss)
+    if loss not in ANSWERS:
+        raise UserError(
+            f"train.teacher needs a loss with labels that can be softened, which "
+            f"{loss.__qualname__} is not known to be; 0 trains without a teacher, or "
+            f"take one of {', '.join(one.__qualname__ for one in ANSWERS)}"
+        )
     x, x_val = _scaled(*(data.reals or (data.words_train, data.words_val)))
     answers = _trained(x, data, loss, seed)
     answer, judged = np.asarray(answers(x)), answers(x_val)
@@ -145,17 +151,3 @@ def _trained(
         return jnp.mean(each, axis=0)
 
     return lambda x: answers(weights, x)
-
-
-def check(loss: step.Loss) -> None:
-    """Refuses a loss that no teacher can answer for.
-
-    Raises:
-        UserError: Names those that can be.
-    """
-    if loss not in ANSWERS:
-        raise UserError(
-            f"train.teacher needs a loss with labels that can be softened, which "
-            f"{loss.__qualname__} is not known to be; 0 trains without a teacher, or "
-            f"take one of {', '.join(one.__qualname__ for one in ANSWERS)}"
-        )

@@ -104,8 +104,6 @@ def train_many(
         UserError: See `train`.
     """
     check(config, data, plans)
-    if config.teacher:
-        teacher.check(loss)
     # Members of one seed may start as one; see `TrainConfig.shared`.
     seeds = list(dict.fromkeys(plan.seed for plan in plans))
     free = all(plan.goal is None for plan in plans) and len(plans) > len(seeds)
@@ -165,8 +163,9 @@ def train_many(
     begin = time.perf_counter() - (run.log[-1].seconds if run.log else 0.0)
     cpu_begin = time.process_time() - run.cpu_seconds
     if config.teacher and run.taught is None:
-        how = {"share": config.teacher, "seed": plans[0].seed}
-        run.taught = teacher.teach(data, loss, metric, **how)
+        run.taught = teacher.teach(
+            *(data, loss, metric), share=config.teacher, seed=plans[0].seed
+        )
     target = jnp.asarray(run.taught.targets) if run.taught else None
     compiled_at, first_epoch = time.perf_counter(), run.epoch
     saved = time.perf_counter()

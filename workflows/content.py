@@ -121,7 +121,11 @@ def _tiles(
             "training",
             f"{trained.seconds:.0f} s",
             f"{trained.samples_per_second:,.0f} jets/s, {len(trained.log)} epochs"
-            + (f"; teacher {trained.teacher:.4f}" if trained.teacher else ""),
+            + (
+                f"; teacher {trained.teacher:.4f}"
+                if trained.teacher is not None
+                else ""
+            ),
         ),
     ]
 

@@ -99,11 +99,12 @@ class Dataset:
         """What the network reads of some port words."""
         return self.front.run(words) if self.front else words
 
-    def for_training(self, outputs: int) -> TrainData:
+    def for_training(self, outputs: int, *, reals: bool = False) -> TrainData:
         """What the training may see: no test split.
 
         Args:
             outputs: Number of scores.
+            reals: Whether a teacher will read the numbers that words were made of.
         """
         return TrainData(
             words_train=self.read(self.training.words),
@@ -114,7 +115,7 @@ class Dataset:
             signed=tuple(word.signed for word in self.inner),
             classes=outputs,
             weights_train=self.weights,
-            reals=self._reals(),
+            reals=self._reals() if reals else None,
         )
 
     def _reals(self) -> tuple[np.ndarray, np.ndarray] | None:

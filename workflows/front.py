@@ -212,7 +212,8 @@ def _train(
             best = max(logs[-log.members :], key=lambda one: one.val_accuracy)
             reporter.epoch(best, aim(recipe).metric_name)
 
-    task, words = aim(recipe), data.for_training(len(recipe.data.classes))
+    task, taught = aim(recipe), recipe.train.teacher > 0
+    words = data.for_training(len(recipe.data.classes), reals=taught)
     trained = train_many(
         recipe.train,
         words,

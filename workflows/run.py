@@ -257,7 +257,8 @@ def _train(
         )
         waiting.extend(done)
 
-    words = data.for_training(len(recipe.data.classes))
+    taught = recipe.train.teacher > 0
+    words = data.for_training(len(recipe.data.classes), reals=taught)
     trained = train_many(
         recipe.train,
         words,

@@ -102,14 +102,9 @@ def read(
         bits=tuple(port.bits for port in ports),
         signed=tuple(port.signed for port in ports),
         classes=len(CLASSES),
-        reals=(columns(ports, train_jets), columns(ports, val)),
+        reals=(train_jets.matrix(HIGH_LEVEL), val.matrix(HIGH_LEVEL)),
     )
     return ports, data, test
-
-
-def columns(ports: Sequence[Word], jets: Sample) -> np.ndarray:
-    """What the port words of some jets are made from."""
-    return np.stack([jets.column(port.name) for port in ports], axis=1)
 
 
 def encoded(ports: Sequence[Word], jets: Sample) -> np.ndarray:
@@ -291,7 +286,7 @@ def main() -> None:
     )
     parser.add_argument("--bits", type=int, default=PORT_BITS, help="of a port")
     parser.add_argument("--most-address", type=int, default=7)
-    parser.add_argument("--teacher", type=float, default=0.5, help="train.teacher")
+    parser.add_argument("--teacher", type=float, default=0.0, help="train.teacher")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--points", type=int, default=24, help="compiled per seed")
     parser.add_argument("--out", type=Path, default=Path("quality.json"))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from small_networks import CACHE, SMALL, compiled_once, easy_data, same_bytes
 
-from models import checkpoint
+from models import checkpoint, teacher
 from models.edges import Direct
 from models.plan import Goal, Plan
 from models.train import train, train_many
@@ -169,6 +169,22 @@ def test_a_stack_of_tables_that_are_direct_from_the_start_is_resumed(tmp_path, o
     assert same_bytes(
         [c.network for c in straight.front], [c.network for c in resumed.front]
     )
+
+
+def test_what_is_resumed_has_the_targets_that_it_began_with(
+    tmp_path, often, monkeypatch
+):
+    config, save = replace(SMALL, epochs=4, teacher=0.5), tmp_path / "it.npz"
+    whole = train(config, easy_data(), goal=GOAL, seed=1)
+    with pytest.raises(KilledError):
+        train(
+            *(config, easy_data()), goal=GOAL, seed=1, save=save, on_epoch=killed_in(2)
+        )
+    monkeypatch.setattr(teacher, "teach", None)  # is not asked again
+    end = train(config, easy_data(), goal=GOAL, seed=1, save=save)
+    assert end.teacher == whole.teacher
+    assert [log.loss for log in end.log] == [log.loss for log in whole.log]
+    assert same_bytes([c.network for c in end.front], [c.network for c in whole.front])
 
 
 # ------------------------------------------------------------------------- the file

@@ -114,7 +114,7 @@ def test_columns_stand_beside_the_words_that_were_made_of_them(toy):
 
 def test_a_teacher_reads_the_numbers_that_words_were_made_of(toy):
     made = prepare(data(toy), Words(bits=8))
-    reals = made.for_training(3).reals
+    reals = made.for_training(3, reals=True).reals
     assert reals is not None
     for jets, numbers in zip((made.training, made.validation), reals, strict=True):
         assert numbers.shape == jets.words.shape

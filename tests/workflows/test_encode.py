@@ -145,7 +145,7 @@ def test_the_network_behind_a_front_end_reads_its_features(link):
     _, front, made = link
     assert made.ports == front.ports()
     assert made.inner == front.outputs()
-    ready = made.for_training(5)
+    ready = made.for_training(5, reals=True)
     assert np.array_equal(ready.words_train, front.run(made.training.words))
     assert np.array_equal(ready.words_val, front.run(made.validation.words))
     assert ready.reals is None

@@ -8,7 +8,7 @@ import pytest
 
 from trigger.errors import UserError
 from workflows import cli
-from workflows.commands import front, run, verify
+from workflows.commands import compile, front, run, show, synth, verify
 from workflows.override import override, settings
 from workflows.recipes import MODULES, load
 
@@ -122,7 +122,8 @@ def test_the_digest_is_of_all_settings(recipe):
 
 def test_folders_that_the_texts_name_are_those_that_settings_lead_to(recipe):
     readme = Path(__file__).parents[2] / "README.md"
-    texts = [readme.read_text(), cli.EXAMPLE, run.EXAMPLE, verify.EXAMPLE]
+    commands = (cli, compile, run, show, synth, verify)
+    texts = [readme.read_text(), *(command.EXAMPLE for command in commands)]
     for text in texts:
         named = re.findall(r"jsc_hlf-seed1-([0-9a-f]{8})/", text)
         assert set(named) == {recipe.digest()}
