@@ -14,7 +14,7 @@ import reference_quantiser as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibrate import calibrate, strict
+from models.calibrate import strict
 from models.frozen import FrozenPort, run
 from models.latency import at_ports
 from models.quantiser import for_biases, for_weights, quantiser
@@ -292,39 +292,6 @@ def test_a_training_step_raises_the_range_at_once_and_lowers_it_slowly():
     assert float(follow(q, seen, 0.1, 0.01).integer.value) == 4.0
     seen = jax.grad(lambda q: jnp.sum(q(jnp.array([0.5]))))(q)
     assert float(follow(q, seen, 0.1, 0.01).integer.value) == np.float32(1.99)
-
-
-@pytest.mark.parametrize("form", ["kif", "kbi"])
-def test_calibration_sets_ranges_to_what_the_examples_need(form):
-    chain = eqx.nn.Sequential(
-        [
-            eqx.nn.Lambda(quantiser((5,), form=form, integer=9.0, width=7.0)),
-            eqx.nn.Lambda(lambda x: 3.0 * x),
-            eqx.nn.Lambda(quantiser((), form=form, integer=-4.0, width=7.0)),
-        ]
-    )
-    x = values(batch=(40,)).reshape(-1, 5)
-    small, large = x[:60] / 16, x
-    once = calibrate(chain, small, block=7)
-    first, last = once.layers[0].fn, once.layers[2].fn
-    assert np.all(first.widths()[0] < 9)
-    assert float(last.widths()[0]) > -4
-    raised = calibrate(once, large, reset=False)
-    assert np.all(raised.layers[0].fn.widths()[0] >= first.widths()[0])
-    kept = calibrate(raised, small, reset=False)
-    assert np.array_equal(
-        kept.layers[0].fn.integer.value, raised.layers[0].fn.integer.value
-    )
-    lower = calibrate(raised, small)
-    assert np.array_equal(lower.layers[0].fn.integer.value, first.integer.value)
-
-
-def test_calibration_refuses_what_no_range_can_hold():
-    unsigned = quantiser(signed=False)
-    with pytest.raises(UserError, match=r"still wraps on its own examples.*unsigned"):
-        calibrate(unsigned, -jnp.ones((4, 3)))
-    with pytest.raises(UserError, match="calibration got no example"):
-        calibrate(unsigned, jnp.ones((0, 3)))
 
 
 def port_wires(bits=8, exponent=4):
