@@ -299,6 +299,8 @@ def rows(arg: Node, entries: Sequence[int]) -> list[int]:
     differs in one bit, the lowest that helps: it leaves least to tell apart.
     """
     size = 1 << arg.width
+    if len(entries) == size:
+        return [*entries[-arg.lo :], *entries[: -arg.lo]] if arg.lo else list(entries)
     held = [*entries, *[None] * (size - len(entries))]  # from the least value on
     zero = -arg.lo % size
     row = held[zero:] + held[:zero]

@@ -17,10 +17,10 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 
-from firmware.build import Builder, alone, is_negative, lookup, rewrite, users
+from firmware.build import Builder, alone, is_negative, lookup, rewrite
 from firmware.dont_care import fill
 from firmware.join import join
-from firmware.netlist import Netlist
+from firmware.netlist import Netlist, Node
 from firmware.pipeline import cycle_ns, cycles_bits
 from firmware.split import split
 from firmware.tree import chain_shifts, plant_trees
@@ -82,6 +82,8 @@ def _simplified(netlist: Netlist) -> Netlist:
 def fold(netlist: Netlist) -> Netlist:
     """Sums swallow adders, subtractions, sums and constants; clips swallow clips."""
     own = alone(netlist)
+    if not any(_folds(netlist, own, node) for node in netlist.nodes):
+        return netlist
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
         node = netlist.nodes[i]
@@ -114,6 +116,23 @@ def fold(netlist: Netlist) -> Netlist:
         return None
 
     return rewrite(netlist, rule)
+
+
+def _folds(netlist: Netlist, own: Sequence[bool], node: Node) -> bool:
+    """Whether `fold` might write a node otherwise."""
+    inner = [netlist.nodes[a] for a in node.args]
+    match node.op:
+        case "sum":
+            pairs = zip(node.args, inner, strict=True)
+            opened = any(own[a] and one.op == "sum" for a, one in pairs)
+            return opened or sum([one.op == "const" for one in inner]) > 1
+        case "sub":
+            bare = inner[1].op not in ("const", "shift", "sub", "sum")
+            return not (bare and inner[0].lo == inner[0].hi == 0)
+        case "clip":
+            return inner[0].op == "clip"
+        case op:
+            return op == "add"
 
 
 def narrow(netlist: Netlist) -> Netlist:
@@ -211,18 +230,22 @@ def normalise(netlist: Netlist) -> Netlist:
 
 def push_shifts(netlist: Netlist) -> Netlist:
     """`clip(a) >> s` becomes `clip(a >> s)`, where nothing reads the low bits."""
-    readers = users(netlist)
-    leaving = {index for _, index in netlist.outputs}
+    nodes = netlist.nodes
+    drops: dict[int, int] = {}  # of every clip, low bits that no node reads
+    for node in nodes:
+        for a in node.args:
+            if nodes[a].op == "clip":
+                down = max(0, -node.by)
+                drops[a] = min(drops.get(a, down), down)
+    drops |= dict.fromkeys([index for _, index in netlist.outputs], 0)
+    if not any(drops.values()):
+        return netlist
 
     def rule(into: Builder, i: int, args: tuple[int, ...]) -> int | None:
-        node = netlist.nodes[i]
-        if node.op != "shift" or node.by >= 0 or into.nodes[args[0]].op != "clip":
+        node = nodes[i]
+        drop = drops.get(node.args[0], 0) if node.op == "shift" else 0
+        if not drop or into.nodes[args[0]].op != "clip":
             return None
-        old = node.args[0]
-        read = [netlist.nodes[u] for u in readers[old]]
-        if old in leaving or any(u.op != "shift" or u.by >= 0 for u in read):
-            return None
-        drop = min(-u.by for u in read)
         clip = into.nodes[args[0]]
         low = into.shift(clip.args[0], -drop, clip.layer)
         tight = into.clip(low, clip.lo >> drop, clip.hi >> drop, clip.layer)

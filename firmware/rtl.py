@@ -22,6 +22,7 @@ from itertools import accumulate
 from typing import final
 
 from firmware import identifiers
+from firmware.branches import WIDTH
 from firmware.hdl import Assign, Bits, Rom, roms, statements
 from firmware.netlist import Netlist, Node, validate
 from firmware.pipeline import Schedule, held_bits, lifetimes
@@ -44,9 +45,6 @@ class Options:
 
 
 DEFAULT = Options()
-
-WIDTH = 88
-"""Characters of a line, unless a single word has more."""
 
 
 @final
@@ -279,21 +277,21 @@ def _row(port: Port, word: Word, options: Options) -> tuple[str, ...]:
     )
 
 
-def filled(
-    head: str, words: Sequence[str], tail: str, *, between: str = ", "
-) -> list[str]:
-    """Words joined and broken into lines of at most 88 characters."""
-    indent = " " * (len(head) - len(head.lstrip()))
-    text = head + between.join(words) + tail
-    steps = [len(word) + len(between) for word in words[:-1]]
+def filled(head: str, words: Sequence[str], tail: str) -> list[str]:
+    """A list of words in lines of at most 88 characters."""
+    indent = " " * (len(head) - len(head.lstrip()) + 4)
+    text = head + ", ".join(words) + tail
+    steps = [len(word) + 2 for word in words[:-1]]
     ends = [*accumulate(steps, initial=len(head) - 1), len(text)]
-    if not head.strip() or head[-1] != " ":  # the first word stands in the first line
+    if head[-1] != " ":  # the first word stands in the first line
         del ends[0]
-    return _broken(text, ends, indent + ("" if between == " " else "    "))
+    return _broken(text, ends, indent)
 
 
 def wrapped(statement: str) -> list[str]:
     """A statement in lines of at most 88 characters, broken where it has a space."""
+    if len(statement) <= WIDTH and "\n" not in statement:  # nearly all
+        return [statement]
     indent = " " * (len(statement) - len(statement.lstrip()) + 4)
     lines = []
     for line in statement.splitlines():

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import final
 
 from firmware import hdl, rtl
+from firmware.branches import Branch, branches
 from firmware.hdl import Assign, Bits, Choose, Compare, Const, Expression, Rom
 from firmware.netlist import Netlist
 from firmware.pipeline import Schedule
@@ -233,20 +234,24 @@ def _body(plan: rtl.Plan) -> list[str]:
     return lines
 
 
+@lru_cache(maxsize=4096)
+def _hexadecimal(value: int, width: int) -> str:
+    return f"{width}'h{value % (1 << width):0{(width + 3) // 4}x}"
+
+
+BRANCH = Branch(_hexadecimal, "", ": @ = ", ";")
+
+
 def _table(table: Rom) -> list[str]:
     """A table as a function, its rows in the order of the address."""
     name = table.name
-    cells = [
-        f"{_constant(a, table.address)}: {name} = {_constant(entry, table.width)};"
-        for a, entry in enumerate(table.rows)
-    ]
-    cells.append(f"default: {name} = {_constant(table.rows[0], table.width)};")
     return [
         "",
         f"  function {_vector(table.width, False)}{name};",
         f"    input {_vector(table.address, False)}a;",
         "    case (a)",
-        *rtl.filled("      ", cells, "", between=" "),
+        branches(table, BRANCH),
+        f"      default: {name} = {_hexadecimal(table.rows[0], table.width)};",
         "    endcase",
         "  endfunction",
     ]

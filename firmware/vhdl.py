@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import final
 
 from firmware import hdl, rtl
+from firmware.branches import Branch, branches
 from firmware.hdl import Assign, Bits, Choose, Compare, Const, Expression, Rom, Vector
 from firmware.netlist import Netlist
 from firmware.pipeline import Schedule
@@ -318,20 +319,19 @@ def _constant(value: int, width: int) -> str:
     return f'"{value % (1 << width):0{width}b}"'
 
 
+BRANCH = Branch(_constant, "when ", " => return ", ";")
+
+
 def _table(table: Rom) -> list[str]:
     """A table as a function, its rows in the order of the address."""
-    cells = [
-        f"when {_constant(a, table.address)} => return {_constant(entry, table.width)};"
-        for a, entry in enumerate(table.rows)
-    ]
-    cells.append(f"when others => return {_constant(table.rows[0], table.width)};")
     head = f"  function {table.name}(a : {_type(table.address)}) return unsigned is"
     return [
         "",
         head,
         "  begin",
         "    case a is",
-        *rtl.filled("      ", cells, "", between=" "),
+        branches(table, BRANCH),
+        f"      when others => return {_constant(table.rows[0], table.width)};",
         "    end case;",
         f"  end function {table.name};",
     ]

@@ -233,19 +233,26 @@ def test_the_formal_proof_notices_every_mutation_of_the_verilog():
     assert proved([text, *wrong]) == [True, *[False] * len(wrong)]
 
 
-IN_VERILOG = (re.compile(r"'d\d+: t\d = \d+'d(\d+);"), re.compile(r"\d+"))
-IN_CPP = (re.compile(r"\bt\d\[\d+\] = \{([^}]*)\}"), re.compile(r"-?\d+"))
+IN_VERILOG = (
+    re.compile(r"'h[0-9a-f]+: t\d = \d+'h([0-9a-f]+);"),
+    re.compile(r"\w+"),
+    16,
+)
+IN_CPP = (re.compile(r"\bt\d\[\d+\] = \{([^}]*)\}"), re.compile(r"-?\d+"), 10)
 
 
-def flips(text: str, scope: re.Pattern[str], entry: re.Pattern[str]) -> list[str]:
+def flips(
+    text: str, scope: re.Pattern[str], entry: re.Pattern[str], base: int
+) -> list[str]:
     """The text with one bit of one table entry flipped, for all bits and entries."""
+    digits = {10: "d", 16: "x"}[base]
     made = []
     for table in scope.finditer(text):
         for found in entry.finditer(table[1]):
             start, end = (table.start(1) + at for at in found.span())
             for bit in range(4):
-                value = int(found[0]) ^ 1 << bit
-                made.append(f"{text[:start]}{value}{text[end:]}")
+                value = int(found[0], base) ^ 1 << bit
+                made.append(f"{text[:start]}{value:{digits}}{text[end:]}")
     return made
 
 

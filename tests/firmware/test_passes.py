@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from random_netlists import all_words, netlists
 from random_networks import random_network
 
-from firmware import area
-from firmware.build import Builder
+from firmware import area, passes
+from firmware.build import Builder, rewrite
 from firmware.dont_care import fill
 from firmware.interpret import run
 from firmware.join import join
@@ -58,6 +58,17 @@ def test_no_dead_node_and_no_equal_node_is_left():
     assert not dead
     kinds = [(n.op, n.args, n.by, n.table, n.lo, n.hi, n.name) for n in netlist.nodes]
     assert len(set(kinds)) == len(kinds)
+
+
+@settings(max_examples=60)
+@given(netlists())
+def test_fold_leaves_alone_only_what_it_would_write_again(netlist: Netlist):
+    clean = rewrite(netlist, lambda *_: None)
+    for before in (clean, fold(clean), optimise(clean)):
+        folded = fold(before)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(passes, "_folds", lambda *_: True)
+            assert fold(before) == folded
 
 
 def one_table(entries, port=(0, 7)):

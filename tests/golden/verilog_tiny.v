@@ -58,19 +58,19 @@ module tiny_v1_0_0 (
   function [2:0] t0;
     input [3:0] a;
     case (a)
-      4'd0: t0 = 3'd4; 4'd1: t0 = 3'd4; 4'd2: t0 = 3'd0; 4'd3: t0 = 3'd1;
-      4'd4: t0 = 3'd7; 4'd5: t0 = 3'd7; 4'd6: t0 = 3'd2; 4'd7: t0 = 3'd3;
-      4'd8: t0 = 3'd3; 4'd9: t0 = 3'd0; 4'd10: t0 = 3'd7; 4'd11: t0 = 3'd2;
-      4'd12: t0 = 3'd5; 4'd13: t0 = 3'd1; 4'd14: t0 = 3'd6; 4'd15: t0 = 3'd4;
-      default: t0 = 3'd4;
+      4'h0: t0 = 3'h4; 4'h1: t0 = 3'h4; 4'h2: t0 = 3'h0; 4'h3: t0 = 3'h1;
+      4'h4: t0 = 3'h7; 4'h5: t0 = 3'h7; 4'h6: t0 = 3'h2; 4'h7: t0 = 3'h3;
+      4'h8: t0 = 3'h3; 4'h9: t0 = 3'h0; 4'ha: t0 = 3'h7; 4'hb: t0 = 3'h2;
+      4'hc: t0 = 3'h5; 4'hd: t0 = 3'h1; 4'he: t0 = 3'h6; 4'hf: t0 = 3'h4;
+      default: t0 = 3'h4;
     endcase
   endfunction
 
   function [2:0] t1;
     input [1:0] a;
     case (a)
-      2'd0: t1 = 3'd5; 2'd1: t1 = 3'd1; 2'd2: t1 = 3'd0; 2'd3: t1 = 3'd2;
-      default: t1 = 3'd5;
+      2'h0: t1 = 3'h5; 2'h1: t1 = 3'h1; 2'h2: t1 = 3'h0; 2'h3: t1 = 3'h2;
+      default: t1 = 3'h5;
     endcase
   endfunction
 endmodule

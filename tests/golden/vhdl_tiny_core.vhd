@@ -52,8 +52,9 @@ architecture stages of tiny_v1_0_0_core is
   function t1(a : unsigned(1 downto 0)) return unsigned is
   begin
     case a is
-      when "00" => return "101"; when "01" => return "001"; when "10" => return "000";
-      when "11" => return "010"; when others => return "101";
+      when "00" => return "101"; when "01" => return "001";
+      when "10" => return "000"; when "11" => return "010";
+      when others => return "101";
     end case;
   end function t1;
 begin
