@@ -7,10 +7,10 @@ dead nodes are dropped.
 
 The order matters: the passes of `SIMPLIFY` keep sums whole and their tables unsigned,
 which shows most chances.  After one round of them `fill` looks for addresses that no
-word reaches; then they run until nothing changes.  After that `split` makes two tables
-of a very wide one and `join` one table of several small ones.  In the end
-`firmware.tree` cuts sums into adders and hides the constants.  Until then a subtraction
-is a sum with a minus term, `Builder.negative`.
+word reaches and `collapse` for words that one table can give; then they run until
+nothing changes.  After that `split` makes two tables of a very wide one and `join` one
+table of several small ones.  In the end `firmware.tree` cuts sums into adders and hides
+the constants.  Until then a subtraction is a sum with a minus term, `Builder.negative`.
 """
 
 import math
@@ -18,6 +18,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 
 from firmware.build import Builder, alone, is_negative, lookup, rewrite
+from firmware.collapse import collapse
 from firmware.dont_care import fill
 from firmware.join import join
 from firmware.netlist import Netlist, Node
@@ -31,6 +32,9 @@ CLOCKED = (5, 1.0)
 There joined tables of six bits cost as often as they save, on the networks that were
 measured: what Yosys shares between a table and what stands around it ends at registers,
 and a LUT of five inputs is half of one."""
+
+COLLAPSED = 0.5
+"""`worth` of `collapse` in a block with registers inside, for the same reason."""
 
 SHARES: tuple[float, ...] = (1.0, 0.75, 0.5, 0.4)
 """Parts of a cycle that one sum may take: each is tried, the best pipeline wins."""
@@ -46,10 +50,12 @@ def optimise(netlist: Netlist, clock_mhz: float | int | None = None) -> Netlist:
     """
     for simplify in SIMPLIFY:
         netlist = simplify(netlist)
-    netlist = _simplified(fill(netlist))
+    netlist = fill(netlist)
     if clock_mhz is None:
+        netlist = _simplified(collapse(netlist))
         return chain_shifts(plant_trees(join(split(netlist))))
     cycle = cycle_ns(clock_mhz)
+    netlist = _simplified(collapse(netlist, COLLAPSED))
     few = join(netlist, *CLOCKED)
     # What saves LUTs comes first; what may cost some wins by a cycle less.
     tried = dict.fromkeys((join(split(netlist), *CLOCKED), few), SHARES)

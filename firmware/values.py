@@ -90,17 +90,19 @@ def _computed(
     if axes is None:
         return None
     zero = netlist.nodes[node.args[0]].lo if node.args else 0
-    values = _answers(node, tables, zero, [arg.along(axes) for arg in args])
+    values = answers(node, tables, zero, [arg.along(axes) for arg in args])
     return _Joint(axes, np.asarray(values))
 
 
-def _answers(
+def answers(
     node: Node, tables: Sequence[np.ndarray], zero: int, args: Sequence[np.ndarray]
 ) -> np.ndarray | np.number:
     """An operation in NumPy; `zero` is the value of its argument at the first entry."""
     match node.op, args:
         case "shift", (a,):
             return a << node.by if node.by >= 0 else a >> -node.by
+        case "add" | "sum", _:
+            return np.asarray(sum(args))
         case "sub", (a, b):
             return a - b
         case "mul", (a, b):

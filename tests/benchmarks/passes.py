@@ -30,7 +30,7 @@ from firmware.recompile import plain_interface
 COMBINATIONAL_MHZ = 20.0
 """So slow that nothing is cut: one cycle between the ranks at the ports."""
 
-AFTER = ("fill", "split", "join", "plant_trees", "chain_shifts")
+AFTER = ("fill", "collapse", "split", "join", "plant_trees", "chain_shifts")
 """What follows the passes of `SIMPLIFY`."""
 
 

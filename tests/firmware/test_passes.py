@@ -6,6 +6,7 @@ from random_networks import random_network
 
 from firmware import area, passes
 from firmware.build import Builder, rewrite
+from firmware.collapse import collapse
 from firmware.dont_care import fill
 from firmware.interpret import run
 from firmware.join import join
@@ -26,6 +27,7 @@ from firmware.tree import chain_shifts, plant_trees
 PASSES = (
     *dict.fromkeys(SIMPLIFY),
     fill,
+    collapse,
     split,
     join,
     plant_trees,
