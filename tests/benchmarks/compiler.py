@@ -54,21 +54,21 @@ CLOCK_MHZ = 360.0
 
 
 def trained(data_folder: Path, epochs: int) -> list[Netlist]:
-    """Translated netlists of two trainings, spread evenly in the logarithm of area."""
+    """Translated netlists of three trainings, spread evenly in the logarithm of area."""
     ports, data, _ = read(data_folder)
     words = tuple(FrozenPort(w.name, w.bits, w.signed) for w in ports)
+    base = replace(TrainConfig(), batch=512, units=(32,), epochs=epochs)
+    down = (6.0, 4.0, 2.0, 1.0, 0.5, 0.25)
+    large = replace(base, most_address=8, areas=(9.0, 7.0, 5.0), epochs=epochs // 2)
     found = {}
-    for seed, ns_price in ((21, 0.01), (22, 0.05)):
-        config = replace(
-            TrainConfig(),
-            epochs=epochs,
-            batch=512,
-            units=(32,),
-            areas=(6.0, 4.0, 2.0, 1.0, 0.5, 0.25),
-            ns_price=ns_price,
-        )
+    for seed, config, lowest, count in (
+        (21, replace(base, areas=down, ns_price=0.01), 200, 7),
+        (22, replace(base, areas=down, ns_price=0.05), 200, 7),
+        (31, large, 4500, 2),
+    ):
         front = train(config, data, goal=Goal(1000.0), seed=seed).front
-        for luts in np.geomspace(200, max(c.luts for c in front), 7):
+        most = min(6500.0, max(c.luts for c in front))
+        for luts in np.geomspace(lowest, most, count):
             one = min(front, key=lambda c: abs(math.log(c.luts / luts)))
             name = f"s{seed}_{one.luts:.0f}"
             found[name] = translate(freeze(one.network, words, CLASSES), name)
