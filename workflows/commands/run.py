@@ -21,15 +21,15 @@ output of the first:
   ──────────────────────────────────────────────────────────────────────────────
   accuracy               0.6960
   AUC                    g 0.9081  q 0.8898  t 0.9388  w 0.8947  z 0.8824
-  LUTs, FFs (estimate)   574, 257
+  LUTs, FFs (estimate)   572, 255
   latency                11.1 ns (4 cycles at 360 MHz)
   proof: network         passed, 0 of 30181
   proof: numpy           passed, 0 of 30181
   proof: cpp             passed, 0 of 30181
   proof: verilog         passed, 0 of 32924
-  proof: icarus          passed, 0 of 5423, 2680 of 30181 events played
-  proof: vhdl            passed, 0 of 5423, 2680 of 30181 events played
-  proof: tables          passed, 0 of 8634
+  proof: icarus          passed, 0 of 5460, 2717 of 30181 events played
+  proof: vhdl            passed, 0 of 5460, 2717 of 30181 events played
+  proof: tables          passed, 0 of 9123
   proof: latency         passed, 0 of 3, 4 cycles seen
   training               9 s, 1,299,047 jets/s
   bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0

@@ -15,9 +15,9 @@ example:
   numpy     passed     0 of 30181
   cpp       passed     0 of 30181
   verilog   passed     0 of 32924
-  icarus    passed      0 of 5423   2680 of 30181 events played
-  vhdl      passed      0 of 5423   2680 of 30181 events played
-  tables    passed      0 of 8634
+  icarus    passed      0 of 5460   2717 of 30181 events played
+  vhdl      passed      0 of 5460   2717 of 30181 events played
+  tables    passed      0 of 9123
   latency   passed         0 of 3   4 cycles seen
   accepted
 """
