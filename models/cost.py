@@ -22,13 +22,13 @@ for `w` address bits and entries of `b` bits.
 
 Where the numbers come from
 ---------------------------
-Counts: fitted to the packed LUT6 (`firmware.synth`) at 360 MHz of 45 taggers of one and
-two hidden layers, 204 to 3,755 LUTs, and of 18 particle networks, 1,930 to 8,800, some of
-them hardly trained: 6 % r.m.s. and 12 % at most for the taggers, 11 % and 24 % for the
-others; with each training left out of the fit in turn 6 and 13 %, 12 and 26 %.
-`tests/benchmarks/area_model.py` measures it.  What it does not know is where the
-registers go: the same network takes up to 15 % less at 200 MHz, since Yosys merges what
-shares a cycle.
+Counts: fitted to the packed LUT6 (`firmware.synth`) at 360 MHz of 76 taggers of one and
+two hidden layers, 138 to 4,170 LUTs, 31 of them trained for hundreds of epochs, and of 19
+particle networks, 1,930 to 8,800: 6 % r.m.s. and 17 % at most for the taggers, 14 % and
+29 % for the others.  Of 29 taggers of two long trainings that the fit has not seen, 163 to
+3,050 LUTs, it is 5 % r.m.s. and 9 % at most off.  `tests/benchmarks/area_model.py`
+measures it.  What it does not know is where the registers go: the same network takes up
+to 15 % less at 200 MHz, since Yosys merges what shares a cycle.
 
 Prices: fitted to the counts of 59 trained taggers without a look at their entries.
 
@@ -55,7 +55,7 @@ Functions as training makes them are smooth: per address bit above seven they gr
 COUNTER_LUTS = 0.62
 """Price of a bit that is counted away behind tables."""
 
-CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.335, 0.73, 0.75
+CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.19, 1.46, 0.42
 """LUT6 of a bit that changes between neighbouring entries, of a bit that meets another
 in its column of a sum, and of a bit of a sum."""
 

@@ -63,11 +63,11 @@ def slopes(steps, address, fraction):
 
 
 def test_the_area_of_recorded_networks_is_near_the_count():
-    """What `models.cost` says of the fit: 5 % r.m.s., 11 % at most; counts wander."""
+    """What `models.cost` says of the fit: 6 % r.m.s., 16 % at most; counts wander."""
     estimate = [sum(float(jitted_area(*x)) for x in n.layers) for n in NETWORKS]
     off = np.array(estimate) / [n.luts for n in NETWORKS] - 1
-    assert np.sqrt(np.mean(off**2)) < 0.06
-    assert np.max(np.abs(off)) < 0.12
+    assert np.sqrt(np.mean(off**2)) < 0.07
+    assert np.max(np.abs(off)) < 0.17
     sizes = [network.luts for network in NETWORKS]
     assert len(sizes) >= 12
     assert min(sizes) < 300

@@ -19,18 +19,18 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6960
-  AUC                    g 0.9081  q 0.8898  t 0.9388  w 0.8947  z 0.8824
-  LUTs, FFs (estimate)   572, 255
-  latency                11.1 ns (4 cycles at 360 MHz)
+  accuracy               0.6975
+  AUC                    g 0.9092  q 0.8904  t 0.9399  w 0.8979  z 0.8848
+  LUTs, FFs (estimate)   967, 468
+  latency                13.9 ns (5 cycles at 360 MHz)
   proof: network         passed, 0 of 30181
   proof: numpy           passed, 0 of 30181
   proof: cpp             passed, 0 of 30181
-  proof: verilog         passed, 0 of 32924
-  proof: icarus          passed, 0 of 5460, 2717 of 30181 events played
-  proof: vhdl            passed, 0 of 5460, 2717 of 30181 events played
-  proof: tables          passed, 0 of 9123
-  proof: latency         passed, 0 of 3, 4 cycles seen
+  proof: verilog         passed, 0 of 32922
+  proof: icarus          passed, 0 of 4599, 1858 of 30181 events played
+  proof: vhdl            passed, 0 of 4599, 1858 of 30181 events played
+  proof: tables          passed, 0 of 12780
+  proof: latency         passed, 0 of 3, 5 cycles seen
   training               9 s, 1,299,047 jets/s
   bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
   report                 runs/jsc_hlf-seed1-547515de/report.html

