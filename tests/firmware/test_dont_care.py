@@ -91,6 +91,7 @@ def test_behind_the_clip_of_a_front_end_few_luts_are_left(monkeypatch):
         for k, table in enumerate(tables)
     ]
     netlist = into.finish(outputs)
+    monkeypatch.setattr(passes, "collapse", lambda netlist, *_: netlist)  # finds it too
     filled = optimise(netlist)
     assert same(netlist, filled)
     monkeypatch.setattr(passes, "fill", lambda netlist: netlist)
