@@ -16,7 +16,7 @@ from typing import TypeAlias, final
 import numpy as np
 
 from firmware.area import luts, table_luts
-from firmware.build import Builder, rewrite
+from firmware.build import Builder, is_negative, rewrite
 from firmware.netlist import Netlist
 from firmware.values import answers
 
@@ -128,6 +128,9 @@ def _chosen(netlist: Netlist, worth: float) -> dict[int, _Cone]:
     """The nodes to look up, by index: from the outputs on, where LUTs are saved."""
     nodes = netlist.nodes
     price = [luts(node, [nodes[a] for a in node.args]) for node in nodes]
+    for i in range(len(nodes)):
+        if is_negative(nodes, i):  # a sum takes a minus term as it takes others
+            price[i] = 0.0
     readers = [0] * len(nodes)
     for a in itertools.chain.from_iterable(node.args for node in nodes):
         readers[a] += 1

@@ -84,7 +84,7 @@ def recompile(
     block = request.block or source.netlist.block
     netlist = replace(_fitted(source, request.clock_mhz), block=block)
     if source.bundle:
-        interface = replace(source.bundle.interface, block=block)
+        interface = _fitting(source.bundle.interface, netlist)
         tried, expected = source.bundle.vectors, source.bundle.expected
     else:
         interface = plain_interface(netlist)
@@ -137,6 +137,15 @@ def _fitted(source: Source, clock_mhz: float) -> Netlist:
     if not clock_mhz > 0 or clock_mhz == source.clock_mhz:
         return source.netlist
     return optimise(source.netlist, clock_mhz)
+
+
+def _fitting(interface: Interface, netlist: Netlist) -> Interface:
+    """What the ports mean; an output may have lost bits that no answer needs."""
+    outputs = [
+        replace(word, bits=netlist.nodes[i].width, signed=netlist.nodes[i].signed)
+        for word, (_, i) in zip(interface.outputs, netlist.outputs, strict=True)
+    ]
+    return replace(interface, block=netlist.block, outputs=tuple(outputs))
 
 
 def _network(source: Source, numpy: Check) -> Check:

@@ -24,12 +24,15 @@ from firmware.netlist import Netlist
 from firmware.tools import call
 
 
-def reference(netlist: Netlist, cycles: int = 0) -> str:
-    """The netlist as a module `gold` whose answers come `cycles` clocks later."""
-    nodes = netlist.nodes
+def reference(netlist: Netlist, cycles: int = 0, like: Netlist | None = None) -> str:
+    """The netlist as a module `gold` whose answers come `cycles` clocks later.
+
+    Its outputs are as wide as those of `like`, of which it may need fewer bits.
+    """
+    nodes, wide = netlist.nodes, like or netlist
     bits = 2 + max(node.width for node in nodes)
     ports = [(f"in_{nodes[i].name}", "input", nodes[i]) for i in netlist.inputs]
-    ports += [(f"out_{name}", "output", nodes[i]) for name, i in netlist.outputs]
+    ports += [(f"out_{name}", "output", wide.nodes[i]) for name, i in wide.outputs]
     pins = [f"{side} signed [{n.width - 1}:0] {name}" for name, side, n in ports]
     lines, tail = [], []
     if cycles:
