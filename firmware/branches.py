@@ -47,9 +47,8 @@ class Branch(NamedTuple):
 def branches(table: Rom, branch: Branch) -> str:
     """All rows of a table by address, in indented lines of as many, a power of two."""
     width = table.width
-    if (
-        width <= LISTED
-    ):  # a negative entry counts from the end, as two's complement does
+    if width <= LISTED:
+        # A negative entry counts from the end, as two's complement does.
         entries = map(_spelt(branch.constant, width).__getitem__, table.rows)
     else:
         entries = (branch.constant(entry, width) for entry in table.rows)

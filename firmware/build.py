@@ -106,6 +106,16 @@ class Builder:
             return a
         return self._node("wrap", (a,), lo, hi, bits=bits, twos=twos, layer=layer)
 
+    def beside(self, args: Sequence[int], layer: str = "") -> int:
+        """The bits of some nodes side by side, the first lowest: an address, by wiring."""
+        word, up = self.const(0), 0
+        for a in args:
+            width = self.nodes[a].width
+            raw = self.shift(self.wrap(a, width, False, layer), up, layer)
+            word = self.add(word, raw, layer) if up else raw
+            up += width
+        return word
+
     def table(self, a: int, entry: Callable[[int], int], layer: str = "") -> int:
         """`entry(a)`, looked up; `entry` is asked for the reachable values of `a`."""
         node = self.nodes[a]

@@ -33,7 +33,6 @@ these than their shapes tell."""
 Cut: TypeAlias = frozenset[int]
 """Nodes that another node is a function of."""
 
-
 ADDERS = ("add", "sub", "sum")
 """What is worth a table even where nothing else goes with it."""
 
@@ -105,32 +104,28 @@ def _looked(
 
     if len(leaves) == 1:
         return into.table(leaves[0], lambda v: entry([v]), layer)
-    address, down = into.const(0), 0
-    places: list[tuple[int, int, bool]] = []
-    for leaf in leaves:  # the first has the low bits
-        node = into.nodes[leaf]
-        raw = into.shift(into.wrap(leaf, node.width, False, layer), down, layer)
-        address = into.add(address, raw, layer) if places else raw  # wiring
-        places.append((down, node.width, node.signed))
-        down += node.width
+    nodes = [into.nodes[leaf] for leaf in leaves]
 
     def split(v: int) -> list[int]:
         parts = []
-        for low, width, signed in places:
-            raw = v >> low & ((1 << width) - 1)
-            parts.append(raw - (1 << width) if signed and raw >> (width - 1) else raw)
+        for node in nodes:
+            size = 1 << node.width
+            raw = v % size
+            parts.append(raw - size if node.signed and 2 * raw >= size else raw)
+            v >>= node.width
         return parts
 
-    return into.table(address, lambda v: entry(split(v)), layer)
+    return into.table(into.beside(leaves, layer), lambda v: entry(split(v)), layer)
 
 
 def _chosen(netlist: Netlist, worth: float) -> dict[int, _Cone]:
     """The nodes to look up, by index: from the outputs on, where LUTs are saved."""
     nodes = netlist.nodes
-    price = [luts(node, [nodes[a] for a in node.args]) for node in nodes]
-    for i in range(len(nodes)):
-        if is_negative(nodes, i):  # a sum takes a minus term as it takes others
-            price[i] = 0.0
+    price = [
+        # A sum takes a minus term as it takes others.
+        0.0 if is_negative(nodes, i) else luts(node, [nodes[a] for a in node.args])
+        for i, node in enumerate(nodes)
+    ]
     readers = [0] * len(nodes)
     for a in itertools.chain.from_iterable(node.args for node in nodes):
         readers[a] += 1
@@ -142,11 +137,11 @@ def _chosen(netlist: Netlist, worth: float) -> dict[int, _Cone]:
     for i in range(len(nodes) - 1, -1, -1):
         if i in gone or not price[i] or nodes[i].lo == nodes[i].hi:
             continue  # nobody reads it any more, it is wiring, or it never changes
+        few = 1 if nodes[i].op in ADDERS else 2  # others are a LUT level as they stand
         best, most = None, 0.0
         for cut in cuts[i]:
             cone = _cone(netlist, i, cut)
-            priced = sum([price[k] > 0 for k in cone.nodes])
-            if priced <= (nodes[i].op not in ADDERS):  # a LUT level as it stands
+            if sum([price[k] > 0 for k in cone.nodes]) < few:
                 continue
             dead = _dead(netlist, cone, readers)
             address = sum([nodes[a].width for a in cut])

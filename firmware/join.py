@@ -156,8 +156,7 @@ def _both(into: Builder, a: _Term, b: _Term, layer: str) -> _Term:
         address, bits = a.arg, a.bits
         row = tuple(x + y for x, y in zip(more, less, strict=True))
     else:
-        above, below = (into.wrap(t.arg, t.bits, False, layer) for t in (a, b))
-        address = into.add(into.shift(above, b.bits, layer), below, layer)  # wiring
+        address = into.beside([b.arg, a.arg], layer)
         bits = a.bits + b.bits
         row = tuple(x + y for x in more for y in less)
     table = into.table(address, lambda v: row[v % len(row)], layer)
