@@ -23,6 +23,7 @@ from models.latency import Arrivals
 from models.layer import Evaluated, lift
 from models.lut import LUTDense
 from models.quantiser import Quantiser, quantiser
+from models.ranges import Ranges
 from models.reading import Reading, values, words
 from models.symbols import Symbols, Wire
 from trigger.errors import UserError
@@ -125,6 +126,10 @@ class Ports(Evaluated):
         flat = lift(lambda a: a.reshape(-1), x)
         if isinstance(x, Arrivals):
             return flat
+        if isinstance(x, Ranges):
+            fraction = jnp.array(self.exponents, jnp.float32)
+            step = jnp.exp2(-fraction)
+            return flat.rising(lambda a: jnp.clip(a * step, -1.0, 1.0 - step), fraction)
         return flat * np.exp2(-np.array(self.exponents, np.float32))
 
     def luts(self) -> Float[Array, ""]:

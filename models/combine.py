@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from models import cost
+from models import cost, count
 from models.latency import Arrivals, through_add, through_clip, through_sum
 from models.layer import Evaluated, lift
 from models.linear import fitting, weighted_sum
 from models.quantiser import Quantiser
+from models.ranges import Ranges
 from models.symbols import Symbols, Wire
 from trigger.errors import UserError
 
@@ -90,9 +91,16 @@ class Sum(Evaluated):
         elif isinstance(terms, Arrivals):
             bits, total = self._widths()
             y = through_sum(terms, jnp.ones_like(bits), total)
+        elif isinstance(terms, Ranges):
+            y = self._on_ranges(terms)
         else:
             y = jnp.sum(terms, axis=0) * 2.0**self.scale
         return lift(lambda a: a.reshape(self._out_shape()), y)
+
+    def _on_ranges(self, terms: Ranges) -> Ranges:
+        terms.bill.add(self, count.of_sums(terms.steps(), terms.fraction))
+        finest = jnp.max(terms.fraction, axis=0) - self.scale
+        return terms.rising(lambda a: jnp.sum(a, axis=0) * 2.0**self.scale, finest)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the trees of adders."""
@@ -196,7 +204,18 @@ class Add(Evaluated):
         if isinstance(x, Arrivals):
             wide = jnp.maximum(*self._bits()) + 1.0
             return through_add(x, y, wide)
+        if isinstance(x, Ranges):
+            return self._on_ranges(x, y)
         return jnp.broadcast_to(x + y, self.in_shape)
+
+    def _on_ranges(self, x: Ranges, y: Ranges) -> Ranges:
+        def stacked(*branches: Array) -> Array:
+            return jnp.stack([jnp.broadcast_to(a, self.in_shape) for a in branches])
+
+        both = x.moved(stacked, y)
+        x.bill.add(self, count.of_sums(both.steps(), both.fraction))
+        finest = jnp.max(both.fraction, axis=0)
+        return both.rising(lambda a: jnp.sum(a, axis=0), finest)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the adders."""
@@ -232,6 +251,8 @@ class Relu(Evaluated):
             y = Symbols(wires, x.recorder)
         elif isinstance(x, Arrivals):
             y = through_clip(x, jnp.ones(x.shape))
+        elif isinstance(x, Ranges):
+            y = x.rising(jax.nn.relu, x.fraction)
         else:
             y = jax.nn.relu(x)
         return y if self.quantiser is None else self.quantiser(y)

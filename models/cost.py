@@ -1,36 +1,14 @@
-"""What a layer will cost in LUTs: what is counted, and what every bit of it is priced.
+"""What every bit of a layer is priced in LUTs: the area term of the loss.
 
-Forward, tables are counted by what stands in them.  Logic grows with how often its
-output changes along the address, so a table costs by the bits that change from one entry
-to the next, `changes`; counters and adders take away one bit each until every column of
-a sum has one left, `added` in all:
-
-    LUTs = CHANGE_LUTS * sum_outputs changes * added / bits
-           + ADDED_LUTS * sum_outputs added + SUM_LUTS * sum_outputs W
-
-for sums of `W` bits that are made of `bits` bits of tables.  A table whose bits meet no
-others is merged into what reads it, which the factor `added / bits` stands for.  The
-saturation that follows a sum is in the price of its bits.  Dead edges cost nothing.
-
-Backward, an edge has a price for each of its widths, which holds for tables as they are
-after training and is smooth in the unrounded entries, so that an edge feels the price of
-a bit before it loses it:
+An edge of a layer of tables has a price for each of its widths, which holds for tables as
+they are after training and is smooth in the unrounded entries, so that an edge feels the
+price of a bit before it loses it:
 
     LUTs = sum_edges b * TABLE_LUTS[w]  +  COUNTER_LUTS * sum_outputs (sum b - W)
 
-for `w` address bits and entries of `b` bits.
-
-Where the numbers come from
----------------------------
-Counts: fitted to the packed LUT6 (`firmware.synth`) at 360 MHz of 76 taggers of one and
-two hidden layers, 138 to 4,170 LUTs, 31 of them trained for hundreds of epochs, and of 19
-particle networks, 1,930 to 8,800: 6 % r.m.s. and 17 % at most for the taggers, 14 % and
-29 % for the others.  Of 29 taggers of two long trainings that the fit has not seen, 163 to
-3,050 LUTs, it is 5 % r.m.s. and 9 % at most off.  `tests/benchmarks/area_model.py`
-measures it.  What it does not know is where the registers go: the same network takes up
-to 15 % less at 200 MHz, since Yosys merges what shares a cycle.
-
-Prices: fitted to the counts of 59 trained taggers without a look at their entries.
+for `w` address bits, entries of `b` bits and sums of `W` bits.  Dead edges cost nothing.
+The price was fitted to the counts of 59 trained taggers without a look at their entries;
+what stands in the tables in the end is counted by `models.count`.
 
 Arithmetic layers are priced in the same way, and in EBOPs as HGQ counts them: Sun et
 al., arXiv 2405.00645, and HGQ-LUT, arXiv 2604.22293.
@@ -55,86 +33,26 @@ Functions as training makes them are smooth: per address bit above seven they gr
 COUNTER_LUTS = 0.62
 """Price of a bit that is counted away behind tables."""
 
-CHANGE_LUTS, ADDED_LUTS, SUM_LUTS = 0.19, 1.46, 0.42
-"""LUT6 of a bit that changes between neighbouring entries, of a bit that meets another
-in its column of a sum, and of a bit of a sum."""
-
-MOST_COLUMNS = 40
-"""Of a sum that is counted column by column."""
-
 LINEAR_LUTS = 1.05
 """LUT6 per adder bit behind constant multiplications, where nothing merges."""
-
-PLAIN_LUTS = 0.05
-"""The same of plain sums: most of what they take is in the price of the bits of the sums
-that they add.  What the loss charges is `LINEAR_LUTS`: a width that is free will be used."""
 
 Edge = Float[Array, "n_in n_out"]
 
 
 def tables_luts(
-    soft: Edge,
-    hard: Edge,
-    address: Edge,
-    fraction: Edge,
-    changes: Edge | None = None,
+    soft: Edge, hard: Edge, address: Edge, fraction: Edge
 ) -> Float[Array, ""]:
-    """LUTs of a layer of tables, its adders and saturations included.
-
-    With `changes` they are counted forward; without, and backward, they are what the
-    widths cost.  A step of training, which needs the gradient alone, does without.
+    """Price of a layer of tables, its adders and saturations included.
 
     Args:
         soft: Greatest minus least entry of each edge before rounding.
         hard: The same of the rounded entries; 0 for a dead edge.
         address: Whole address bits.
         fraction: Whole fractional bits of the entries.
-        changes: Bits that change from entry to entry, from `bit_changes`.
     """
     bits = entry_bits(soft, hard, fraction)
     sums = sum_bits(soft, hard, fraction)
-    price = table_luts(bits, address) + counter_luts(bits, sums)
-    if changes is None:
-        return price
-    added = _added(bits, fraction)
-    merged = added / jnp.maximum(jnp.sum(bits, axis=0), 1.0)
-    counted = jnp.sum(
-        CHANGE_LUTS * jnp.sum(changes, axis=0) * merged
-        + ADDED_LUTS * added
-        + SUM_LUTS * sums
-    )
-    return straight_through(price, counted)
-
-
-def _added(bits: Edge, fraction: Edge) -> Float[Array, " n_out"]:
-    """Bits of each sum that meet another in their column."""
-    live = bits > 0
-    finest = jnp.max(jnp.where(live, fraction, -jnp.inf), axis=0)
-    low = jnp.where(live, finest - fraction, 0.0)[..., None]
-    column = jnp.arange(MOST_COLUMNS)
-    height = jnp.sum((low <= column) & (column < low + bits[..., None]), axis=0)
-    return jnp.sum(jnp.maximum(height - 1, 0), axis=1).astype(bits.dtype)
-
-
-def bit_changes(
-    entry: Float[Array, "*stack n_in codes n_out"],
-    fraction: Float[Array, "*stack n_in n_out"],
-) -> Float[Array, "*stack n_in n_out"]:
-    """Bits that change from one entry of a table to the next, over all of its codes.
-
-    Of the integers that the firmware holds: the least entry is taken off and put in the
-    bias.
-
-    Args:
-        entry: Rounded entries.
-        fraction: Their whole fractional bits.
-    """
-    entry, fraction = jax.lax.stop_gradient((entry, fraction))
-    least = jnp.min(entry, axis=-2, keepdims=True)
-    scale = power_of_two(fraction)[..., None, :]
-    steps = ((entry - least) * scale).astype(jnp.int32)
-    flips = jax.lax.population_count(steps[..., 1:, :] ^ steps[..., :-1, :])
-    return jnp.sum(flips, axis=-2).astype(entry.dtype)
+    return table_luts(bits, address) + counter_luts(bits, sums)
 
 
 def table_luts(bits: Edge, address: Edge) -> Float[Array, ""]:
@@ -225,26 +143,13 @@ def signed_digits(
 def sum_luts(
     bits: Float[Array, "n *rest"], sums: Float[Array, "*rest"]
 ) -> Float[Array, ""]:
-    """LUTs of plain sums over the leading axis; of two terms for an addition.
+    """Price of plain sums over the leading axis; of two terms for an addition.
 
     Args:
         bits: Bits of each term.
         sums: Bits of each sum.
     """
-    price = adder_luts(bits, jnp.ones_like(bits), sums, LINEAR_LUTS)
-    return straight_through(price, PLAIN_LUTS / LINEAR_LUTS * price)
-
-
-def clip_luts(
-    kept: Float[Array, "*shape"], telling: Float[Array, "*#shape"]
-) -> Float[Array, ""]:
-    """LUTs of saturations behind arithmetic: two bits share one, and some tell.
-
-    Args:
-        kept: Bits of the result.
-        telling: Bits that the value loses; where there are none nothing is built.
-    """
-    return jnp.sum(jnp.where(telling > 0, kept / 2 + telling / 4, 0.0))
+    return adder_luts(bits, jnp.ones_like(bits), sums, LINEAR_LUTS)
 
 
 def lut_ebops(bits_in: Edge, bits_out: Edge) -> Edge:
@@ -305,7 +210,7 @@ def entry_bits(soft: Edge, hard: Edge, fraction: Edge) -> Edge:
     scale = _scale(fraction)
     steps = jnp.round(jax.lax.stop_gradient(hard * scale))
     smooth = jnp.where(steps > 0, jnp.log2(1.0 + soft * scale), 0.0)
-    return straight_through(smooth, _bits_of(steps))
+    return straight_through(smooth, bits_of(steps))
 
 
 def sum_bits(soft: Edge, hard: Edge, fraction: Edge) -> Float[Array, " n_out"]:
@@ -323,7 +228,7 @@ def sum_bits(soft: Edge, hard: Edge, fraction: Edge) -> Float[Array, " n_out"]:
     steps = jnp.round(jax.lax.stop_gradient(jnp.sum(hard, axis=0) * scale))
     span = jnp.sum(jnp.where(alive, soft, 0.0), axis=0)
     smooth = jnp.where(some, jnp.log2(1.0 + span * scale), 0.0)
-    return straight_through(smooth, jnp.where(some, _bits_of(steps), 0.0))
+    return straight_through(smooth, jnp.where(some, bits_of(steps), 0.0))
 
 
 def _adder_bits(
@@ -348,6 +253,6 @@ def _scale(fraction: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return power_of_two(fraction) * jnp.exp2(fraction - fixed)
 
 
-def _bits_of(steps: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def bits_of(steps: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Bits of whole numbers, `ceil(log2(1 + steps))` exactly."""
     return jnp.frexp(steps)[1].astype(steps.dtype)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int64, Integer
 
 from models import latency, layer
 from models.calibrate import strict
-from models.tables import counted
+from models.ranges import counted
 from trigger.errors import UserError
 
 EXACT = 2**24
@@ -53,7 +53,7 @@ class Measured(NamedTuple):
 def _costs(evaluated: Any, ports: int, clock_mhz: float):
     out = evaluated(latency.at_ports((ports,), clock_mhz))
     last = jnp.max(out.clocked) / out.period + 1.0
-    return layer.luts(counted(evaluated)), latency.cycles(out), last, jnp.max(out.ns)
+    return counted(evaluated, ports), latency.cycles(out), last, jnp.max(out.ns)
 
 
 def measure(

@@ -15,15 +15,13 @@ assumes (`firmware.delay`, which a test compares), and three rules make times of
   polygon that rises everywhere.
 """
 
-import functools
-import math
 from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from models.quantise import straight_through
 
@@ -80,7 +78,7 @@ class Arrivals(eqx.Module):
         return self.moved(lambda times: times[index])
 
     def moved(self, move: Callable[..., Any], *others: "Arrivals") -> "Arrivals":
-        """The values moved, as `models.layer.lift` asks it of all three readings."""
+        """The values moved, as `models.layer.lift` asks it of all readings."""
         every = (self, *others)
         return Arrivals(
             move(*(a.ns for a in every)),
@@ -214,22 +212,23 @@ def _in_cycles(
     last: Arrivals, number: Float[Array, "*shape"], bits: Float[Array, "*#shape"]
 ) -> Float[Array, "*shape"]:
     """When sums of `number` terms are done in a pipeline, by the best of all sizes."""
-    assert last.period is not None
-    whole = sum_ns(number, bits) + SPREAD_NS
-    done = [_after(last, whole).clocked]
-    fits = [whole <= last.period]
-    for size in SIZES:
-        # So many sums in a row, each but the first of `size` terms.
-        rows = jnp.ceil(jnp.log2(jnp.maximum(number, 1.0)) / math.log2(size) - 1e-4)
-        delay = sum_ns(jnp.minimum(number, size), bits) + SPREAD_NS
-        at = last
-        for row in range(MOST_ROWS):
-            after = _after(at, delay)
-            at = at.moved(lambda x, y, more=rows > row: jnp.where(more, y, x), after)
-        done.append(at.clocked)
-        fits.append((delay <= last.period) | (size == 2))
-    able = [jnp.where(fit, end, jnp.inf) for fit, end in zip(fits, done, strict=True)]
-    best = functools.reduce(jnp.minimum, able)
+    period = last.period
+    assert period is not None
+    shape = jnp.broadcast_shapes(number.shape, bits.shape)
+    # The first is the whole sum at once; the others so many sums in a row, each but the
+    # first of `size` terms.
+    size = jnp.array([jnp.inf, *SIZES]).reshape(-1, *[1] * len(shape))
+    rows = jnp.ceil(jnp.log2(jnp.maximum(number, 1.0)) / jnp.log2(size) - 1e-4)
+    rows = jnp.where(size == jnp.inf, 1.0, rows)
+    delay = sum_ns(jnp.minimum(number, size), bits) + SPREAD_NS
+
+    def row(done: Int[Array, ""], at: Float[Array, "sizes *shape"]):
+        return jnp.where(rows > done, _waited(at, delay, period), at)
+
+    begin = jnp.broadcast_to(last.clocked, (len(size), *shape))
+    ends = jax.lax.fori_loop(0, MOST_ROWS, row, begin)
+    fits = (delay <= period) | (size == 2)
+    best = jnp.min(jnp.where(fits, ends, jnp.inf), axis=0)
     return jnp.where(number > 1.0, best, last.clocked)
 
 
@@ -291,9 +290,15 @@ def _after(arrivals: Arrivals, delay: Float[Array, "*#shape"]) -> Arrivals:
     ns, period = arrivals.ns + delay, arrivals.period
     if period is None:
         return Arrivals(ns, ns)
-    start, took = jax.lax.stop_gradient((arrivals.clocked, delay))
-    end_of_cycle = (jnp.floor((start + PICOSECOND) / period) + 1) * period
-    fits = start + took <= end_of_cycle + PICOSECOND
-    hard = jnp.where(fits, start, end_of_cycle) + took
+    hard = _waited(*jax.lax.stop_gradient((arrivals.clocked, delay)), period)
     clocked = straight_through(arrivals.clocked + delay, hard)
     return Arrivals(ns, clocked, arrivals.clock_mhz)
+
+
+def _waited(
+    start: Float[Array, "*#shape"], took: Float[Array, "*#shape"], period: float
+) -> Float[Array, "*shape"]:
+    """When an operation is done that waits for a cycle that it fits in."""
+    end_of_cycle = (jnp.floor((start + PICOSECOND) / period) + 1) * period
+    fits = start + took <= end_of_cycle + PICOSECOND
+    return jnp.where(fits, start, end_of_cycle) + took

@@ -5,13 +5,14 @@ weights.  So a trainable layer does nothing with an example itself: `Layer.evalu
 does once all that no example enters, and what it returns is called.  `evaluate` does
 so for a whole network of ordinary Equinox code.
 
-An evaluated network can be called on three kinds of values:
+An evaluated network can be called on four kinds of values:
 
 - a float array: the numbers of one example, differentiable;
 - `models.symbols.Symbols`: wires of an integer program, which freezes the network;
-- `models.latency.Arrivals`: the times at which the values are there.
+- `models.latency.Arrivals`: the times at which the values are there;
+- `models.ranges.Ranges`: what the values can come to.
 
-Operations that only move elements go through `lift` and so work on all three.
+Operations that only move elements go through `lift` and so work on all of them.
 """
 
 from abc import abstractmethod
@@ -33,7 +34,10 @@ class Evaluated(eqx.Module):
 
     @abstractmethod
     def luts(self) -> Float[Array, ""]:
-        """LUT6 that the layer will take, differentiable in every width."""
+        """What the layer is priced in LUT6, differentiable in every width.
+
+        What it will take can be less: see `models.ranges`.
+        """
 
     @abstractmethod
     def ebops(self) -> Float[Array, ""]:
@@ -68,7 +72,7 @@ def parts(ready: Any) -> list[Evaluated]:
 
 
 def luts(ready: Any) -> Float[Array, ""]:
-    """LUT6 of an evaluated network."""
+    """Price of an evaluated network in LUT6, which the loss charges."""
     return sum((part.luts() for part in parts(ready)), start=jnp.zeros(()))
 
 
@@ -90,7 +94,7 @@ def within_caps(network: Any) -> Any:
 
 
 def lift(move: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function that only moves elements to any of the three kinds of values.
+    """Applies a function that only moves elements to any of these kinds of values.
 
     Args:
         move: Takes arrays and returns one; it may call methods that NumPy and JAX share

@@ -32,6 +32,7 @@ from models.latency import Arrivals, through_sum
 from models.layer import Evaluated, Layer
 from models.observe import observe
 from models.quantiser import Quantiser, for_biases, for_weights
+from models.ranges import FINE, Ranges
 from models.shape import Contraction, relabel
 from models.statistic import Statistic
 from models.symbols import Recorder, Symbols, Wire
@@ -74,6 +75,8 @@ class EvaluatedLinear(Evaluated):
             return self._on_wires(x)
         if isinstance(x, Arrivals):
             return self._on_arrivals(x)
+        if isinstance(x, Ranges):
+            return self._on_ranges(x)
         if self.moments is not None:
             x = observe(lambda batch: _moments(self.plan, batch), self.moments, x)
         # A GPU's default would round the factors to fewer bits than they have.
@@ -112,6 +115,18 @@ class EvaluatedLinear(Evaluated):
         of_sums = jnp.log2(jnp.sum(jnp.exp2(bits), axis=0))
         terms = x.moved(lambda times: plan.terms(times, plan.x))
         return through_sum(terms, digits, of_sums)
+
+    def _on_ranges(self, x: Ranges) -> Ranges:
+        def ends(low: Array, high: Array) -> Array:
+            up, down = jnp.maximum(self.kernel, 0.0), jnp.minimum(self.kernel, 0.0)
+            y = jnp.einsum(self.plan.equation, low, up)
+            y = y + jnp.einsum(self.plan.equation, high, down)
+            if self.bias is None:
+                return y
+            return y + relabel(self.bias, self.plan.channels, self.plan.out)
+
+        least, most = ends(x.least, x.most), ends(x.most, x.least)
+        return Ranges(least, most, jnp.full(least.shape, FINE), x.bill)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the multiplications and of the trees of adders behind."""

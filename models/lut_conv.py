@@ -16,6 +16,7 @@ from models.latency import Arrivals
 from models.layer import Evaluated, Layer
 from models.lut import LUTDense
 from models.patches import Patches, patches
+from models.ranges import Ranges
 from models.reading import Codes, Reading, Values
 from models.symbols import Symbols
 from models.tables import Tables
@@ -36,7 +37,7 @@ class EvaluatedLUTConv(Evaluated):
             UserError: It has another shape than the layer was made for.
         """
         patch = self.cut(x)
-        if isinstance(x, Symbols | Arrivals):
+        if isinstance(x, Symbols | Arrivals | Ranges):
             return self.tables(patch)
         reading = self.tables.reading
         nothing = reading.codes(jnp.zeros((), x.dtype))

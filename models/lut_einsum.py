@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from models.layer import Evaluated, Layer, lift
 from models.lut import LUTDense
+from models.ranges import Bill, Ranges
 from models.reading import Reading
 from models.shape import Contraction, contraction, relabel
 from models.symbols import Symbols
@@ -67,6 +68,13 @@ class EvaluatedLUTEinsum(Evaluated):
 
     def _sums(self, x: Any) -> Any:
         """From `(shared, positions, n_in)` to `(shared, positions, n_out)`."""
+        if isinstance(x, Ranges):
+            own = Bill()
+            laid = Ranges(x.least, x.most, x.fraction, own)
+            each = [_member(self.stack, s)(laid[s]) for s in range(x.shape[0])]
+            x.bill.add(self, own.total())
+            y = lift(lambda *rows: jnp.stack(rows), *each)
+            return Ranges(y.least, y.most, y.fraction, x.bill)
         if not isinstance(x, Symbols):
             axes = (_stacked(self.stack), 0)
             return eqx.filter_vmap(lambda tables, x: tables(x), in_axes=axes)(

@@ -47,6 +47,7 @@ from models.lut import shares
 from models.observe import observe
 from models.quantise import LN2, straight_through
 from models.quantiser import Quantiser, quantiser
+from models.ranges import Ranges
 from models.reading import MOST_TABLE_BYTES, Address, Codes, Reading
 from models.statistic import Statistic
 from models.symbols import Recorder, Symbols, Wire
@@ -101,6 +102,10 @@ class Steps(Reading):
         code = jnp.clip(cell, -1, self.count).astype(jnp.int32) + 1
         return Codes(code, rest / scale * inside, inside)
 
+    def address_bits(self) -> tuple[int, ...] | None:
+        """None: every edge requantises the code."""
+        return None
+
     def address(
         self, recorder: Recorder, wire: Wire, edge: tuple[int, int], width: int
     ) -> Address:
@@ -141,7 +146,7 @@ class QuantisedTables(Evaluated):
         """Sums of one example; axes before `n_in` are positions that share the tables."""
         if isinstance(x, latency.Arrivals):
             x = self._requantised(x)
-        elif not isinstance(x, Symbols) and self.extremes is not None:
+        elif not isinstance(x, Symbols | Ranges) and self.extremes is not None:
             x = observe(_extremes, self.extremes, x)
         return self.tables(x)
 

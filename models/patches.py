@@ -22,6 +22,7 @@ from jaxtyping import Int
 
 from models.latency import Arrivals
 from models.layer import lift
+from models.ranges import Ranges
 from models.symbols import Symbols, Wire
 from trigger.errors import UserError
 
@@ -102,8 +103,8 @@ def _nothing(x: Any) -> Any:
     """A zero of the kind of `x`."""
     if isinstance(x, Symbols):
         return Symbols([Wire(x.recorder.const(0), 0)], x.recorder)
-    if isinstance(x, Arrivals):
-        return x.moved(lambda times: jnp.zeros(1, times.dtype))
+    if isinstance(x, Arrivals | Ranges):
+        return x.moved(lambda a: jnp.zeros(1, a.dtype))
     return jnp.zeros(1, x.dtype)
 
 

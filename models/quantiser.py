@@ -39,6 +39,7 @@ from models.fixed_point import (
 from models.latency import Arrivals, through_add, through_clip
 from models.observe import as_integer_of_kbi, as_integer_of_kif, largest, observe
 from models.quantise import power_of_two, straight_through
+from models.ranges import Ranges
 from models.statistic import Statistic
 from models.symbols import Recorder, Symbols, Wire
 from trigger.errors import UserError
@@ -136,6 +137,8 @@ class Quantiser(eqx.Module):
             return self._on_wires(x)
         if isinstance(x, Arrivals):
             return self._on_arrivals(x)
+        if isinstance(x, Ranges):
+            return self._on_ranges(x)
         integer, fraction = self.widths()
         q = fixed_point(x, integer, fraction, self.signed, self.rounding, self.overflow)
         if not isinstance(self.integer, Statistic):
@@ -187,6 +190,17 @@ class Quantiser(eqx.Module):
             return x
         # How far the values go beyond is known to the integer program alone.
         return through_clip(x, jnp.ones_like(bits))
+
+    def _on_ranges(self, x: Ranges) -> Ranges:
+        integer, fraction = self.widths()
+        finest = jnp.minimum(x.fraction, fraction)
+        how = (integer, fraction, self.signed, self.rounding, self.overflow)
+        if self.overflow != "WRAP" or self.guard == "saturate":
+            return x.rising(lambda a: fixed_point(a, *how[:-1], "SAT"), finest)
+        shape = jnp.broadcast_shapes(x.shape, integer.shape)
+        top = jnp.broadcast_to(power_of_two(integer), shape)
+        most = top - power_of_two(-fraction)
+        return Ranges(-top if self.signed else 0 * top, most, finest, x.bill)
 
     def _on_wires(self, x: Symbols) -> Symbols:
         shape = np.broadcast_shapes(x.shape, self.width.shape)

@@ -50,6 +50,10 @@ class Reading(eqx.Module):
         """Codes of values; the last axis is `n_in`."""
 
     @abstractmethod
+    def address_bits(self) -> tuple[int, ...] | None:
+        """Bits of the code of each input, where edges read the leading bits of it."""
+
+    @abstractmethod
     def address(
         self, recorder: Recorder, wire: Wire, edge: tuple[int, int], width: int
     ) -> Address:
@@ -77,6 +81,10 @@ class Words(Reading):
         code = (x.astype(jnp.int32) - np.array(self.lowest, np.int32)) >> drop
         empty = jnp.zeros(code.shape, jnp.float32)
         return Codes(code, empty, empty)
+
+    def address_bits(self) -> tuple[int, ...] | None:
+        """All bits of the code."""
+        return self.grid.bits
 
     def address(
         self, recorder: Recorder, wire: Wire, edge: tuple[int, int], width: int
@@ -116,6 +124,10 @@ class Values(Reading):
         point = self.low + (code + 0.5) * (self.span / count)
         rest = jnp.clip(value, self.low, high) - point
         return Codes(code, rest, inside)
+
+    def address_bits(self) -> tuple[int, ...] | None:
+        """All bits of the code."""
+        return self.grid.bits
 
     def address(
         self, recorder: Recorder, wire: Wire, edge: tuple[int, int], width: int

@@ -4,6 +4,7 @@ The entries are the integers of the firmware, as floats; a sum of them is exact 
 order while it stays below 2**24 steps.  What trains behind them is `models.lut`.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, final
 
@@ -13,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from models import cost, latency
+from models import cost, count, latency
 from models.bag import bag, bag_of_values
 from models.forms import Filled
 from models.layer import Evaluated
 from models.quantise import power_of_two, straight_through
+from models.ranges import Ranges
 from models.reading import Codes, Reading, Words
 from models.symbols import Recorder, Symbols, Wire
 
@@ -42,14 +44,12 @@ class Tables(Evaluated):
     """Sums saturate at `-reach..reach`; none if they leave as they are."""
     places: int = eqx.field(static=True, default=1)
     """Positions of an example, each of which has tables of its own in the firmware."""
-    changes: Edge | None = None
-    """Bits that change from entry to entry, where LUTs shall be counted: `counted`."""
 
     def __call__(self, x: Any) -> Any:
         """Sums of one example; axes before `n_in` are positions that share the tables.
 
         Args:
-            x: `[*positions, n_in]`, numbers, wires or arrival times.
+            x: `[*positions, n_in]`, numbers, wires, arrival times or ranges.
 
         Returns:
             `[*positions, n_out]`.
@@ -58,6 +58,8 @@ class Tables(Evaluated):
             return self._on_wires(x)
         if isinstance(x, latency.Arrivals):
             return self._on_arrivals(x)
+        if isinstance(x, Ranges):
+            return self._on_ranges(x)
         return self.sums(self.reading.codes(x), x)
 
     def sums(self, codes: Codes, x: Array) -> Array:
@@ -78,10 +80,7 @@ class Tables(Evaluated):
         y = y.reshape(*lead, n_out)
         if self.reach is None:
             return y
-        # The last multiple of its own LSB below the reach: so a code made of the sum
-        # has never more bits than the sum tells apart.
-        top = self.reach - 1 / power_of_two(self.sum_fraction())
-        return saturate(y, -self.reach, top, self.reach)
+        return saturate(y, -self.reach, self._top(), self.reach)
 
     def sum_fraction(self) -> Float[Array, " n_out"]:
         """Fractional bits of the sums: the most that a nonzero entry brings.
@@ -98,10 +97,9 @@ class Tables(Evaluated):
         return (self.filled.hard > 0).astype(jnp.float32)
 
     def luts(self) -> Float[Array, ""]:
-        """LUT6 of tables, adders and saturations at all places."""
+        """Price of tables, adders and saturations at all places."""
         return self.places * cost.tables_luts(
-            *(self.filled.soft, self.filled.hard, self.address, self.fraction),
-            self.changes,
+            self.filled.soft, self.filled.hard, self.address, self.fraction
         )
 
     def ebops(self) -> Float[Array, ""]:
@@ -128,6 +126,37 @@ class Tables(Evaluated):
             kept = finest + float(np.log2(2 * self.reach))
             y = latency.through_clip(y, jnp.maximum(sums - kept + 1.0, 1.0))
         return y.moved(lambda times: times.reshape(*lead, -1))
+
+    def _top(self) -> Float[Array, " n_out"]:
+        """The last multiple of its own LSB below the reach.
+
+        So a code made of the sum has never more bits than the sum tells apart.
+        """
+        assert self.reach is not None
+        return self.reach - 1 / power_of_two(self.sum_fraction())
+
+    def _on_ranges(self, x: Ranges) -> Ranges:
+        """Ranges of the sums, the same at all positions; each is on the bill."""
+        lead = x.shape[:-1]
+        bits, codes = self.reading.address_bits(), self.filled.entry.shape[1]
+        last = codes - 1 if bits is None else 2 ** np.array(bits) - 1
+        reached = (
+            jnp.clip(self.reading.codes(value).code, 0, last).reshape(-1, x.shape[-1])
+            for value in (x.least, x.most)
+        )
+        low, high = jnp.min(next(reached), axis=0), jnp.max(next(reached), axis=0)
+        held = count.held(
+            *(self.filled.entry, self.address, self.fraction, low, high, bits)
+        )
+        luts = count.of_tables(held.steps, held.read, self.fraction)
+        x.bill.add(self, math.prod(lead) * luts)
+        least, most = jnp.sum(held.least, axis=0), jnp.sum(held.most, axis=0)
+        if self.reach is not None:
+            top = self._top()
+            least, most = (jnp.clip(y, -self.reach, top) for y in (least, most))
+        each = (least, most, self.sum_fraction())
+        least, most, fraction = (jnp.broadcast_to(a, (*lead, a.size)) for a in each)
+        return Ranges(least, most, fraction, x.bill)
 
     def _on_wires(self, x: Symbols) -> Symbols:
         lead = x.shape[:-1]
@@ -187,18 +216,6 @@ def with_tables(evaluated: Any, tables: Iterable[Tables]) -> Any:
         evaluated,
         is_leaf=_is_tables,
     )
-
-
-def counted(evaluated: Any) -> Any:
-    """The evaluated network, of which `models.layer.luts` counts what tables hold."""
-
-    def one(tables: Tables) -> Tables:
-        changes = cost.bit_changes(tables.filled.entry, tables.fraction)
-        return eqx.tree_at(
-            lambda t: t.changes, tables, changes, is_leaf=lambda node: node is None
-        )
-
-    return with_tables(evaluated, map(one, all_tables(evaluated)))
 
 
 def _is_tables(node: Any) -> bool:

@@ -2,7 +2,7 @@
 
 Trains the demo's network down a wide path of areas, compiles a spread of the networks
 on its front, counts each as the bundle's report does, and compares.  The numbers of
-`models.cost` were fitted to such rows; take a seed that they were not fitted to.
+`models.count` were fitted to such rows; take a seed that they were not fitted to.
 
     python tests/benchmarks/area_model.py --seed 11 --json
     python tests/benchmarks/area_model.py --seed 12 --units 32 --most-address 8 --budget 2000

@@ -272,6 +272,13 @@ def main() -> None:
     parser.add_argument(
         "--ns-prices", type=float, nargs="+", default=[0.02, 0.1], help="one job each"
     )
+    parser.add_argument(
+        "--areas",
+        type=float,
+        nargs="+",
+        default=[4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06],
+        help="area at the end of each period, in units of 1,000 LUTs",
+    )
     parser.add_argument("--bits", type=int, default=PORT_BITS, help="of a port")
     parser.add_argument("--most-address", type=int, default=7)
     parser.add_argument("--teacher", type=float, default=0.0, help="train.teacher")
@@ -288,7 +295,7 @@ def main() -> None:
         units=(args.units,),
         teacher=args.teacher,
         most_address=args.most_address,
-        areas=(4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06),
+        areas=tuple(args.areas),
     )
     configs = [replace(base, ns_price=price) for price in args.ns_prices]
     runs = [one_seed(configs, ports, data, test, seed) for seed in args.seeds]

@@ -30,7 +30,7 @@ class Layer(NamedTuple):
     hard: Float[Array, "n_in n_out"]
     address: Float[Array, "n_in n_out"]
     fraction: Float[Array, "n_in n_out"]
-    changes: Float[Array, "n_in n_out"]
+    read: Float[Array, "n_in n_out"]
 
 
 class Recorded(NamedTuple):
@@ -49,7 +49,7 @@ def recorded() -> list[Recorded]:
         layers = []
         while f"steps_{k}_{len(layers)}" in held:
             parts = {}
-            for name in ("soft", "steps", "address", "fraction", "changes"):
+            for name in ("soft", "steps", "address", "fraction", "read"):
                 part = held[f"{name}_{k}_{len(layers)}"].astype(np.float32)
                 parts[name] = np.pad(part, [(0, UNITS - n) for n in part.shape])
             parts["hard"] = parts.pop("steps") * 2.0 ** -parts["fraction"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_networks import ports, random_network
 
-from models import latency, layer
+from models import latency
 from models.evaluate import measure, raw_scores, ready, scores
 from models.freeze import freeze
 from models.frozen import run
-from models.tables import counted
+from models.ranges import counted
 from trigger.errors import UserError
 
 CLOCK = 360.0
@@ -47,7 +47,7 @@ def test_the_costs_are_those_of_the_evaluated_layers(small):
     network, _, x = small
     seen = measure(network, x, CLOCK)
     evaluated = ready(network)
-    assert seen.luts == pytest.approx(float(layer.luts(counted(evaluated))), rel=1e-6)
+    assert seen.luts == pytest.approx(float(counted(evaluated, 3)), rel=1e-6)
     out = evaluated(latency.at_ports((3,), CLOCK))
     assert seen.ns == float(jnp.max(out.ns))
     assert seen.cycles == float(latency.cycles(out))
