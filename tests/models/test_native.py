@@ -14,7 +14,8 @@ import pytest
 from small_networks import random_codes, spread
 
 from models import bag, forms, native
-from models.grid import grid_of_words
+from models.edges import Perceptron
+from models.grid import grid_of_sums, grid_of_words
 from models.lut import LUTDense
 from models.quantise import whole
 from models.reading import Words, values
@@ -28,7 +29,7 @@ GRADIENTS = 5e-6
 """Difference of two gradients, relative to the largest of its array."""
 
 
-def layers(words, norm, seed, n_in=4, n_out=6, bits=5):
+def layers(words, norm, seed, n_in=4, n_out=6, bits=5, hidden=5):
     """A layer with widths of all sizes, some of whose inputs are narrow."""
     if words:
         own = (bits, 2, bits - 1, 1)[:n_in]
@@ -36,7 +37,7 @@ def layers(words, norm, seed, n_in=4, n_out=6, bits=5):
         reading = Words(grid_of_words(code, own), own, (0,) * n_in)
     else:
         reading = values(n_in, bits)
-    layer = LUTDense(reading, n_out, hidden=5, batch_norm=norm, key=jr.key(seed))
+    layer = LUTDense(reading, n_out, hidden=hidden, batch_norm=norm, key=jr.key(seed))
     return spread(layer, jr.key(seed + 100))
 
 
@@ -119,6 +120,34 @@ def test_both_forms_have_the_same_gradients(words, norm, seed):
     close(*(slopes(f, layer, weight) for f in (forms.by_kernel, forms.by_xla)))
 
 
+@pytest.mark.parametrize(
+    ("n_out", "hidden", "bits"), [(1, 1, 3), (17, 8, 7), (33, 18, 6)]
+)
+def test_any_sizes_fill_the_vectors_of_the_kernel(n_out, hidden, bits):
+    layer = layers(True, True, 1, n_out=n_out, bits=bits, hidden=hidden)
+    grid = layer.reading.grid
+    weight = jr.normal(jr.key(2), (*grid.fine.shape, n_out))
+    weight = weight * reachable(grid)[:, :, None]
+    close(*(slopes(f, layer, weight) for f in (forms.by_kernel, forms.by_xla)))
+
+
+def test_the_tanh_of_the_kernel_is_good_to_a_few_steps_and_keeps_nan():
+    grid = grid_of_sums(1, 12, 16.0)
+    unit = lambda x: jnp.full((1, 1, 1), x)  # noqa: E731
+    edges = eqx.tree_at(
+        lambda e: (e.w_in, e.b_in, e.w_out, e.b_out),
+        Perceptron(1, 1, hidden=1, key=jr.key(0)),
+        (unit(1.0), unit(0.0), unit(1.0), jnp.zeros((1, 1))),
+    )
+    # Entries of 2**-30 round nothing away.
+    widths = jnp.full((1, 1), 12.0), jnp.full((1, 1), 30.0)
+    made = forms.by_kernel(edges, *widths, None, grid)
+    exact = np.tanh(np.asarray(grid.fine, np.float64))[0]
+    assert np.max(np.abs(made.entry[0, :, 0] / exact - 1)) < 4e-7
+    lost = eqx.tree_at(lambda e: e.w_in, edges, unit(jnp.nan))
+    assert np.all(np.isnan(forms.by_kernel(lost, *widths, None, grid).entry))
+
+
 def test_a_stack_of_networks_is_each_of_them():
     stack = [layers(False, True, seed) for seed in range(3)]
     arrays, rest = zip(*(eqx.partition(s, eqx.is_array) for s in stack), strict=True)
@@ -139,10 +168,10 @@ def test_a_stack_of_networks_is_each_of_them():
 # -------------------------------------------------------------------------- the bag
 
 
-def bag_case(stacked, whole_numbers):
+def bag_case(stacked, whole_numbers, rows=70, n_out=5):
     keys = jr.split(jr.key(7), 6)
     lead = (3,) if stacked else ()
-    rows, n_in, codes, n_out = 70, 4, 8, 5
+    n_in, codes = 4, 8
     draw = lambda k, *s: jr.normal(keys[k], s)  # noqa: E731
     made = (
         draw(0, *lead, n_in, codes, n_out),
@@ -187,6 +216,13 @@ def test_both_forms_of_the_bag_are_the_same(monkeypatch, stacked, whole_numbers)
             assert np.array_equal(np.rint(a), np.rint(b))
         else:
             assert np.max(np.abs(a - b)) <= GRADIENTS * np.max(np.abs(b))
+
+
+@pytest.mark.parametrize("n_out", [1, 8, 13, 32, 40, 64, 70])
+def test_bags_of_any_number_of_outputs_are_the_same(monkeypatch, n_out):
+    case = bag_case(False, True, rows=600, n_out=n_out)
+    for a, b in zip(*both(monkeypatch, bag_and_gradients, *case), strict=True):
+        assert np.allclose(a, b, rtol=0, atol=2**-22)
 
 
 def test_examples_of_a_batch_are_rows_of_one_bag(monkeypatch):
