@@ -82,6 +82,20 @@ inline void store(float* to, Vector x) {
   std::memcpy(to, &x, sizeof x);
 }
 
+inline Lanes halves(Half first, Half second) {
+  Lanes x;
+  std::memcpy(&x, &first, sizeof first);
+  std::memcpy((float*)&x + kHalf, &second, sizeof second);
+  return x;
+}
+
+// Lanes of `a`, then of `b`, by their numbers; GCC has clang's name for it since 12.
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, (decltype((a) < (b))){__VA_ARGS__})
+#endif
+
 // What the processor has registers of.
 #if defined(__AVX512VL__)
 using Wide = Lanes;
@@ -125,8 +139,7 @@ inline Vector part(const float* from, int64_t count) {
   if constexpr (sizeof(Vector) == sizeof(Half)) return x;
   else {
     const Half y = (Half)_mm256_maskload_ps(from + kHalf, mask_of(count - kHalf));
-    return __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-                                   15);
+    return halves(x, y);
   }
 }
 template <class Vector>
@@ -166,26 +179,17 @@ inline Lanes first_of(Lanes x, int64_t count) {
 inline Lanes two(float a, float b) {
   return Lanes{a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b};
 }
-inline Lanes both(Half x) {
-  return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
-}
+inline Lanes both(Half x) { return halves(x, x); }
 inline Lanes swapped(Lanes x) {
-  return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6,
-                                 7);
+  return SHUFFLED(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
 }
-inline Half low(Lanes x) {
-  return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7);
-}
-inline Half high(Lanes x) {
-  return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
-}
+inline Half low(Lanes x) { return read<Half>((float*)&x); }
+inline Half high(Lanes x) { return read<Half>((float*)&x + kHalf); }
 inline Lanes even(Lanes a, Lanes b) {
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
-                                 28, 30);
+  return SHUFFLED(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 }
 inline Lanes odd(Lanes a, Lanes b) {
-  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27,
-                                 29, 31);
+  return SHUFFLED(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
 // All lanes as one, by halves.
@@ -194,14 +198,12 @@ constexpr auto kGreater = [](auto a, auto b) { return a > b ? a : b; };
 constexpr auto kLess = [](auto a, auto b) { return a < b ? a : b; };
 template <class Join>
 inline float joined(Four x, Join join) {
-  x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));
-  return join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2))[0];
+  x = join(x, SHUFFLED(x, x, 2, 3, 0, 1));
+  return join(x, SHUFFLED(x, x, 1, 0, 3, 2))[0];
 }
 template <class Join>
 inline float joined(Half x, Join join) {
-  return joined(join(__builtin_shufflevector(x, x, 0, 1, 2, 3),
-                     __builtin_shufflevector(x, x, 4, 5, 6, 7)),
-                join);
+  return joined(join(read<Four>((float*)&x), read<Four>((float*)&x + 4)), join);
 }
 template <class Join>
 inline float joined(Lanes x, Join join) {
