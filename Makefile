@@ -39,7 +39,7 @@ demo: $(READY)  ## ROOT file to verified firmware block, on the embedded sample
 	$(BIN)/jetlut run jsc_hlf $(ARGS)
 
 test: $(READY)  ## all tests, with shapes and types checked
-	MPLBACKEND=Agg $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
+	MPLBACKEND=Agg $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 	    --basetemp $(CACHE)/pytest $(ARGS)
 
 check: $(READY)  ## format, lint, types, import direction, dead code, spelling

@@ -1,7 +1,7 @@
 """What a training is asked and what it answers: data, goals, plans, logs, candidates.
 
 Plain records; `models.train` does the work.  Costs are estimates of the training here:
-LUTs by `models.cost`, cycles by `models.latency`.
+LUTs by `models.count`, cycles by `models.latency`.
 """
 
 from collections.abc import Sequence

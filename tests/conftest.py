@@ -31,6 +31,18 @@ settings.register_profile(
 settings.load_profile("jetlut")
 
 
+LONGEST = (
+    *("test_quick_recipes", "test_checkpoint", "test_architectures", "test_mutations"),
+    *("test_lut", "test_ranges", "test_lut_quantised", "test_front", "test_run"),
+)
+"""Files that take a minute or more: first, so that no process is left alone with one."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, all else as it was."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 MOST_BYTES = 4 * 2**30
 """Of a process that runs tests; beyond it compiled programs are thrown away."""
 

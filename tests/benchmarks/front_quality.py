@@ -269,6 +269,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=280)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--units", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=5e-3)
     parser.add_argument(
         "--ns-prices", type=float, nargs="+", default=[0.02, 0.1], help="one job each"
     )
@@ -296,6 +297,7 @@ def main() -> None:
         teacher=args.teacher,
         most_address=args.most_address,
         areas=tuple(args.areas),
+        learning_rate=args.learning_rate,
     )
     configs = [replace(base, ns_price=price) for price in args.ns_prices]
     runs = [one_seed(configs, ports, data, test, seed) for seed in args.seeds]

@@ -22,23 +22,22 @@ examples:
 output of the second:
   K     test   valid.    LUTs   estim.     ns     price   seed   epoch   CPU s
   ────────────────────────────────────────────────────────────────────────────
-  0   0.6791   0.6791     667      650   11.1   1.0e-03      1      19      13
-  1   0.6962   0.6971   2,508    2,179   13.9   1.3e-04      1      19      13
-  2   0.7017   0.6989   4,017    3,980   16.7   1.6e-05      1      18      13
-  3   0.6993   0.6982   4,631    3,845   13.9   1.3e-04      1      17      12
-  4   0.7039   0.7011   5,110    4,603   16.7   2.0e-06      1      19      13
-  5   0.7028   0.7012   5,410    4,718   13.9   2.0e-06      1      15       6
+  0   0.6771   0.6752     583      647   11.1   1.0e-03      1      19       4
+  1   0.6967   0.6981   2,528    2,495   13.9   1.3e-04      1      19       4
+  2   0.6994   0.6983   3,483    3,261   13.9   1.0e-03      1      17       4
+  3   0.7024   0.7020   4,512    4,243   13.9   1.6e-05      1      19       4
+  4   0.7002   0.7027   5,689    5,298   13.9   2.0e-06      1       7       2
 
   result         jsc_hlf
   ──────────────────────────────────────────────────────────────────────
-  networks       6 of 6 that were compiled
-  proof: numpy   0 of 118662 answers differ
-  training       4 members, 14 s, 13 s of CPU, 259,062 jets/s
+  networks       5 of 6 that were compiled
+  proof: numpy   0 of 98885 answers differ
+  training       4 members, 4 s, 4 s of CPU, 735,920 jets/s
   netlist K      runs/jsc_hlf-front-7a7c5f1d/netlists/front_K.json
   Verilog K      runs/jsc_hlf-front-7a7c5f1d/rtl/front_K
   front          runs/jsc_hlf-front-7a7c5f1d/front.json
   figure         runs/jsc_hlf-front-7a7c5f1d/front.svg
-  MLflow run     aefb03d50690426eaf0e9ada6158534f (see it by: jetlut ui)
+  MLflow run     d69de3d7dbc44e459bf67fbafaad7424 (see it by: jetlut ui)
 """
 
 MOST_PRICES = 1000

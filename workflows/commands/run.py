@@ -19,23 +19,23 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6975
-  AUC                    g 0.9092  q 0.8904  t 0.9399  w 0.8979  z 0.8848
-  LUTs, FFs (estimate)   967, 468
+  accuracy               0.6965
+  AUC                    g 0.9092  q 0.8900  t 0.9406  w 0.8986  z 0.8843
+  LUTs, FFs (estimate)   966, 467
   latency                13.9 ns (5 cycles at 360 MHz)
   proof: network         passed, 0 of 30181
   proof: numpy           passed, 0 of 30181
   proof: cpp             passed, 0 of 30181
   proof: verilog         passed, 0 of 32922
-  proof: icarus          passed, 0 of 4599, 1858 of 30181 events played
-  proof: vhdl            passed, 0 of 4599, 1858 of 30181 events played
-  proof: tables          passed, 0 of 12780
+  proof: icarus          passed, 0 of 4427, 1686 of 30181 events played
+  proof: vhdl            passed, 0 of 4427, 1686 of 30181 events played
+  proof: tables          passed, 0 of 13173
   proof: latency         passed, 0 of 3, 5 cycles seen
-  training               9 s, 1,299,047 jets/s
+  training               6 s, 1,604,222 jets/s
   bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
   report                 runs/jsc_hlf-seed1-547515de/report.html
   summary                runs/jsc_hlf-seed1-547515de/summary.json
-  MLflow run             a15eb6a6a5824f6eaf8d557321faafcf (see it by: jetlut ui)
+  MLflow run             20be19a70f8e4f93a7610c0074105598 (see it by: jetlut ui)
 """
 
 

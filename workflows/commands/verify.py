@@ -15,9 +15,9 @@ example:
   numpy     passed     0 of 30181
   cpp       passed     0 of 30181
   verilog   passed     0 of 32922
-  icarus    passed      0 of 4599   1858 of 30181 events played
-  vhdl      passed      0 of 4599   1858 of 30181 events played
-  tables    passed     0 of 12780
+  icarus    passed      0 of 4427   1686 of 30181 events played
+  vhdl      passed      0 of 4427   1686 of 30181 events played
+  tables    passed     0 of 13173
   latency   passed         0 of 3   5 cycles seen
   accepted
 """

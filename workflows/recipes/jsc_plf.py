@@ -28,8 +28,8 @@ def _recipe(particles: int, inputs: tuple[str, ...], luts: int) -> Recipe:
         ),
         words=Words(bits=8),
         network=Network("deep_sets", per_particle=(8, 8), head=(24,)),
-        # Estimates of the smallest of these networks are up to a sixth too low; the last
-        # area leaves room for that, and what is counted decides.
+        # Estimates of these networks are about a tenth too low; the last area leaves room
+        # for that, and what is counted decides.
         train=TrainConfig(epochs=300, batch=512, areas=(1.5, 1.0, 0.8)),
         budget=Budget(luts=luts, latency_ns=50.0, clock_mhz=360.0),
         verify=Verify(random_words=10_000),
