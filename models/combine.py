@@ -92,15 +92,10 @@ class Sum(Evaluated):
             bits, total = self._widths()
             y = through_sum(terms, jnp.ones_like(bits), total)
         elif isinstance(terms, Ranges):
-            y = self._on_ranges(terms)
+            y = _added(self, terms, self.scale)
         else:
             y = jnp.sum(terms, axis=0) * 2.0**self.scale
         return lift(lambda a: a.reshape(self._out_shape()), y)
-
-    def _on_ranges(self, terms: Ranges) -> Ranges:
-        terms.bill.add(self, count.of_sums(terms.steps(), terms.fraction))
-        finest = jnp.max(terms.fraction, axis=0) - self.scale
-        return terms.rising(lambda a: jnp.sum(a, axis=0) * 2.0**self.scale, finest)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the trees of adders."""
@@ -205,17 +200,12 @@ class Add(Evaluated):
             wide = jnp.maximum(*self._bits()) + 1.0
             return through_add(x, y, wide)
         if isinstance(x, Ranges):
-            return self._on_ranges(x, y)
+
+            def stacked(*branches: Array) -> Array:
+                return jnp.stack([jnp.broadcast_to(a, self.in_shape) for a in branches])
+
+            return _added(self, x.moved(stacked, y))
         return jnp.broadcast_to(x + y, self.in_shape)
-
-    def _on_ranges(self, x: Ranges, y: Ranges) -> Ranges:
-        def stacked(*branches: Array) -> Array:
-            return jnp.stack([jnp.broadcast_to(a, self.in_shape) for a in branches])
-
-        both = x.moved(stacked, y)
-        x.bill.add(self, count.of_sums(both.steps(), both.fraction))
-        finest = jnp.max(both.fraction, axis=0)
-        return both.rising(lambda a: jnp.sum(a, axis=0), finest)
 
     def luts(self) -> Float[Array, ""]:
         """LUTs of the adders."""
@@ -335,6 +325,13 @@ def concatenate(values: tuple[Any, ...] | list[Any], axis: int = 0) -> Any:
         return xp.concatenate(arrays, axis=axis)
 
     return lift(join, *values)
+
+
+def _added(part: Evaluated, terms: Ranges, scale: int = 0) -> Ranges:
+    """Sums over the leading axis times `2**scale`, on the bill of what builds them."""
+    terms.bill.add(part, count.of_sums(terms.steps(), terms.fraction))
+    finest = jnp.max(terms.fraction, axis=0) - scale
+    return terms.rising(lambda a: jnp.sum(a, axis=0) * 2.0**scale, finest)
 
 
 def _broadcasts(shapes: list[tuple[int, ...]], to: tuple[int, ...]) -> bool:

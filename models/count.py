@@ -82,31 +82,38 @@ def held(
             `codes` is a power of two.  None if it is not: then every bit of an entry
             depends on the whole address.
     """
-    n_in, codes, n_out = entry.shape
-    scale = power_of_two(fraction)
+    code = jnp.arange(entry.shape[1])[:, None]
     if bits is None:
-        code = jnp.clip(jnp.arange(codes), low[:, None], high[:, None])[..., None]
-        entry = jnp.take_along_axis(entry, code, axis=1)
-        least, most = jnp.min(entry, axis=1), jnp.max(entry, axis=1)
-        steps = (most - least) * scale
-        return Held(least, most, steps, bits_of(steps) * address)
-    drop = (jnp.array(bits)[:, None] - address).astype(jnp.int32)
-    first = (low[:, None] >> drop) << drop
-    count = high[:, None] - first
-    # So many of the last bits of a code can be anything; those before do not change.
-    mask = (1 << bits_of(count.astype(entry.dtype)).astype(jnp.int32)) - 1
-    code = jnp.arange(codes)[:, None] & mask[:, None, :]
-    code = first[:, None, :] + jnp.minimum(code, count[:, None, :])
+        code = jnp.clip(code, low[:, None, None], high[:, None, None])
+    else:
+        drop = (jnp.array(bits)[:, None] - address).astype(jnp.int32)
+        first = ((low[:, None] >> drop) << drop)[:, None]
+        count = high[:, None, None] - first
+        # So many last bits of a code can be anything; those before do not change.
+        free = bits_of(count.astype(entry.dtype)).astype(jnp.int32)
+        code = first + jnp.minimum(code & ((1 << free) - 1), count)
     entry = jnp.take_along_axis(entry, code, axis=1)
     least, most = jnp.min(entry, axis=1), jnp.max(entry, axis=1)
-    step = ((entry - least[:, None]) * scale[:, None]).astype(jnp.int32)
+    scale = power_of_two(fraction)
+    steps = (most - least) * scale
+    if bits is None:
+        return Held(least, most, steps, bits_of(steps) * address)
+    whole = ((entry - least[:, None]) * scale[:, None]).astype(jnp.int32)
+    return Held(least, most, steps, _read(whole).astype(entry.dtype))
+
+
+def _read(
+    entry: Integer[Array, "n_in codes n_out"],
+) -> Integer[Array, "n_in n_out"]:
+    """Bits of the code that each bit of the entries depends on, of all its bits."""
+    n_in, codes, n_out = entry.shape
     read = jnp.zeros((n_in, n_out), jnp.int32)
     for bit in range((codes - 1).bit_length()):
-        pairs = step.reshape(n_in, -1, 2, 2**bit, n_out)
+        pairs = entry.reshape(n_in, -1, 2, 2**bit, n_out)
         told = pairs[:, :, 0] ^ pairs[:, :, 1]
         told = jax.lax.reduce(told, 0, jax.lax.bitwise_or, (1, 2))
         read = read + jax.lax.population_count(told)
-    return Held(least, most, (most - least) * scale, read.astype(entry.dtype))
+    return read
 
 
 def of_tables(steps: Edge, read: Edge, fraction: Edge) -> Float[Array, ""]:

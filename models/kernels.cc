@@ -317,14 +317,14 @@ struct Levels {
     }
     for (int w = bits - 1; w >= least; --w)
       each_two(w, [&](int64_t to, int64_t from, int64_t next) {
-        const auto halves = [&](const float* x) {
+        const auto each = [&](const float* x) {
           const Lanes a = load(x + from), b = next ? load(x + next) : Lanes{};
           return std::pair(even(a, b), odd(a, b));
         };
         const Lanes u = load(at + to);
-        const auto [far0, far1] = halves(away);
-        const auto [share0, share1] = halves(share);
-        const auto [at0, at1] = halves(at);
+        const auto [far0, far1] = each(away);
+        const auto [share0, share1] = each(share);
+        const auto [at0, at1] = each(at);
         store(away + to, far0 + far1 + share0 * (at0 - u) + share1 * (at1 - u));
       });
   }

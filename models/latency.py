@@ -79,12 +79,7 @@ class Arrivals(eqx.Module):
 
     def moved(self, move: Callable[..., Any], *others: "Arrivals") -> "Arrivals":
         """The values moved, as `models.layer.lift` asks it of all readings."""
-        every = (self, *others)
-        return Arrivals(
-            move(*(a.ns for a in every)),
-            move(*(a.clocked for a in every)),
-            self.clock_mhz,
-        )
+        return jax.tree.map(move, self, *others)
 
 
 def at_ports(shape: tuple[int, ...], clock_mhz: float | None = None) -> Arrivals:

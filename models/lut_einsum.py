@@ -11,6 +11,7 @@ An axis of the example and the result alone are *positions* that use the same ta
 One of example and kernel is summed, one of kernel and result brings outputs.
 """
 
+from dataclasses import replace
 from typing import Any, final
 
 import equinox as eqx
@@ -69,12 +70,11 @@ class EvaluatedLUTEinsum(Evaluated):
     def _sums(self, x: Any) -> Any:
         """From `(shared, positions, n_in)` to `(shared, positions, n_out)`."""
         if isinstance(x, Ranges):
-            own = Bill()
-            laid = Ranges(x.least, x.most, x.fraction, own)
-            each = [_member(self.stack, s)(laid[s]) for s in range(x.shape[0])]
-            x.bill.add(self, own.total())
+            own = replace(x, bill=Bill())
+            each = [_member(self.stack, s)(own[s]) for s in range(x.shape[0])]
+            x.bill.add(self, own.bill.total())
             y = lift(lambda *rows: jnp.stack(rows), *each)
-            return Ranges(y.least, y.most, y.fraction, x.bill)
+            return replace(y, bill=x.bill)
         if not isinstance(x, Symbols):
             axes = (_stacked(self.stack), 0)
             return eqx.filter_vmap(lambda tables, x: tables(x), in_axes=axes)(

@@ -194,9 +194,9 @@ class Quantiser(eqx.Module):
     def _on_ranges(self, x: Ranges) -> Ranges:
         integer, fraction = self.widths()
         finest = jnp.minimum(x.fraction, fraction)
-        how = (integer, fraction, self.signed, self.rounding, self.overflow)
         if self.overflow != "WRAP" or self.guard == "saturate":
-            return x.rising(lambda a: fixed_point(a, *how[:-1], "SAT"), finest)
+            how = (integer, fraction, self.signed, self.rounding)
+            return x.rising(lambda a: fixed_point(a, *how, "SAT"), finest)
         shape = jnp.broadcast_shapes(x.shape, integer.shape)
         top = jnp.broadcast_to(power_of_two(integer), shape)
         most = top - power_of_two(-fraction)

@@ -75,13 +75,7 @@ class Ranges(eqx.Module):
 
     def moved(self, move: Callable[..., Any], *others: "Ranges") -> "Ranges":
         """The values moved, as `models.layer.lift` asks it of all readings."""
-        every = (self, *others)
-        return Ranges(
-            move(*(r.least for r in every)),
-            move(*(r.most for r in every)),
-            move(*(r.fraction for r in every)),
-            self.bill,
-        )
+        return jax.tree.map(move, self, *others)
 
     def rising(
         self, function: Callable[[Array], Array], fraction: Float[Array, "*#shape"]

@@ -140,11 +140,11 @@ class Tables(Evaluated):
         lead = x.shape[:-1]
         bits, codes = self.reading.address_bits(), self.filled.entry.shape[1]
         last = codes - 1 if bits is None else 2 ** np.array(bits) - 1
-        reached = (
+        at_least, at_most = (
             jnp.clip(self.reading.codes(value).code, 0, last).reshape(-1, x.shape[-1])
             for value in (x.least, x.most)
         )
-        low, high = jnp.min(next(reached), axis=0), jnp.max(next(reached), axis=0)
+        low, high = jnp.min(at_least, axis=0), jnp.max(at_most, axis=0)
         held = count.held(
             *(self.filled.entry, self.address, self.fraction, low, high, bits)
         )
