@@ -32,15 +32,17 @@ settings.load_profile("jetlut")
 
 
 LONGEST = (
-    *("test_quick_recipes", "test_checkpoint", "test_architectures", "test_mutations"),
-    *("test_lut", "test_ranges", "test_lut_quantised", "test_front", "test_run"),
+    *("test_quick_recipes", "test_checkpoint", "test_architectures", "test_run"),
+    *("test_step", "test_train", "test_sharding", "test_mutations", "test_lut"),
 )
-"""Files that take a minute or more: first, so that no process is left alone with one."""
+"""Files that take half a minute or more, the longest first: so run, no process is left
+alone with one."""
 
 
 def pytest_collection_modifyitems(items):
     """The longest files first, all else as it was."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    first = {stem: n for n, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(LONGEST)))
 
 
 MOST_BYTES = 4 * 2**30
