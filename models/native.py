@@ -12,13 +12,14 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
 import subprocess
 import tempfile
 import warnings
 from pathlib import Path
 
 import jax
+
+from models.machine import cache, processor
 
 SOURCE = Path(__file__).with_name("kernels.cc")
 TARGETS = (
@@ -66,11 +67,10 @@ def _built() -> Path:
     said = subprocess.run([compiler, "--version"], capture_output=True, check=True)
     include = jax.ffi.include_dir()
     key = hashlib.sha256()
-    for part in (SOURCE.read_bytes(), said.stdout, _processor(), include.encode()):
+    for part in (SOURCE.read_bytes(), said.stdout, processor(), include.encode()):
         key.update(part)
     key.update(" ".join(FLAGS).encode())
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(root) / "jetlut"
+    folder = cache()
     library = folder / f"kernels-{key.hexdigest()[:16]}.so"
     if library.exists():
         return library
@@ -82,13 +82,3 @@ def _built() -> Path:
         subprocess.run(command, capture_output=True, check=True)
         new.replace(library)
     return library
-
-
-def _processor() -> bytes:
-    """What `-march=native` depends on, so that a shared cache serves many machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = [platform.machine(), platform.processor()]
-    kept = [line for line in lines if line.startswith(("flags", "model name"))][:2]
-    return "\n".join(kept or lines).encode()
