@@ -6,7 +6,6 @@ refused, since what is made of it would carry its word.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Int64
 
+from firmware import vectors
 from firmware.bundle import FORMAT, MANIFEST, VERSION, digests
 from firmware.netlist import Netlist, from_json
 from firmware.rtl import Options
@@ -113,10 +113,10 @@ def _bundle(path: Path) -> Source:
             manifest,
             from_io_json(_text(path / "io.json")),
             VectorSet(
-                _words(path, "inputs", len(netlist.inputs)),
+                vectors.read(path / "vectors" / "inputs.npy", len(netlist.inputs)),
                 tuple(json.loads(_text(path / "vectors" / "groups.json")).items()),
             ),
-            _words(path, "expected", len(netlist.outputs)),
+            vectors.read(path / "vectors" / "expected.npy", len(netlist.outputs)),
             {p.name: _text(p) for p in sorted((path / "rtl").glob("*.v"))},
             Options(**manifest.get("wiring", {})),
         )
@@ -133,16 +133,3 @@ def _text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-
-
-def _words(path: Path, name: str, columns: int) -> Int64[np.ndarray, "events columns"]:
-    file = path / "vectors" / f"{name}.npy"
-    try:
-        words = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file} is not an array of words: {error}") from error
-    if words.dtype.kind != "i" or words.ndim != 2 or words.shape[1] != columns:
-        raise UserError(
-            f"{file} is not integers of {columns} columns: {words.dtype} {words.shape}"
-        )
-    return words.astype(np.int64)

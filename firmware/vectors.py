@@ -10,14 +10,17 @@ Conventions
   complement of the port's width; `$readmemh` reads it as events x ports entries.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
 from firmware.netlist import Netlist, Node, width
+from trigger.errors import UserError
 
 MANY_BITS = 2048
 """Bits at the ports from which on the simulation of each in three ways would take longer
@@ -120,3 +123,27 @@ def to_hex(words: Integer[np.ndarray, "events columns"], columns: list[Node]) ->
         masked = words[:, k].astype(np.int64) & ((1 << node.width) - 1)
         texts.append([f"{word:0{digits}x}" for word in masked.tolist()])
     return "".join(" ".join(row) + "\n" for row in zip(*texts, strict=True))
+
+
+def read(file: Path, columns: int) -> Int64[np.ndarray, "events columns"]:
+    """The words of a `.npy` file of a bundle.
+
+    Args:
+        file: `inputs.npy` or `expected.npy`.
+        columns: How many words an event has to have.
+
+    Raises:
+        UserError: The file is missing or holds anything else.
+    """
+    try:
+        words = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file} is not an array of words: {error}") from error
+    if not isinstance(words, np.ndarray) or words.dtype.kind != "i":
+        raise UserError(f"{file} is not an array of integers")
+    if words.ndim != 2 or words.shape[1] != columns or not len(words):
+        raise UserError(
+            f"{file} has shape {words.shape}; (events, {columns}) with at least one "
+            "event is needed"
+        )
+    return words.astype(np.int64)

@@ -12,7 +12,6 @@ Conventions
 - Neither JAX nor MLflow is needed, and the bundle is only read.
 """
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +19,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, final
 
-import numpy as np
-from jaxtyping import Int64
-
+from firmware import vectors
 from firmware.bundle import FORMAT, MANIFEST, VERSION, digests
 from firmware.netlist import Netlist, from_json
 from firmware.prove import CHECKS, Check, passed, prove
@@ -72,8 +69,8 @@ def verify(path: Path) -> Acceptance:
         return Acceptance(block, checks, complete=False)
     netlist = _netlist(path, block)
     ports = _ports(path, netlist)
-    words = _words(path, "inputs", len(netlist.inputs))
-    expected = _words(path, "expected", len(netlist.outputs))
+    words = vectors.read(path / "vectors" / "inputs.npy", len(netlist.inputs))
+    expected = vectors.read(path / "vectors" / "expected.npy", len(netlist.outputs))
     with TemporaryDirectory(prefix="jetlut-verify-") as folder:
         proved = prove(
             netlist,
@@ -198,22 +195,6 @@ def _options(path: Path, manifest: Mapping[str, Any]) -> Options:
             f"{path / MANIFEST}: 'wiring' is {manifest['wiring']!r}, which this "
             f"program cannot drive: {error}"
         ) from error
-
-
-def _words(path: Path, name: str, columns: int) -> Int64[np.ndarray, "events columns"]:
-    file = path / "vectors" / f"{name}.npy"
-    try:
-        words = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{file} is not an array of words: {error}") from error
-    if not isinstance(words, np.ndarray) or words.dtype.kind != "i":
-        raise UserError(f"{file} is not an array of integers")
-    if words.ndim != 2 or words.shape[1] != columns or not len(words):
-        raise UserError(
-            f"{file} has shape {words.shape}; (events, {columns}) with at least one "
-            "event is needed"
-        )
-    return words.astype(np.int64)
 
 
 def _texts(folder: Path) -> dict[str, str]:
