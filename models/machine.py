@@ -40,7 +40,9 @@ def keep_programs(environment: MutableMapping[str, str]) -> None:
     if "JAX_COMPILATION_CACHE_DIR" in environment:
         return
     try:
-        kind = hashlib.sha256(processor()).hexdigest()[:8]
+        # JAX's own key leaves out some flags, the number of devices of a CPU among them.
+        asked = environment.get("XLA_FLAGS", "").encode()
+        kind = hashlib.sha256(processor() + asked).hexdigest()[:8]
         folder = cache().absolute() / f"programs-{kind}"
     except RuntimeError:  # nobody says what the home is
         return

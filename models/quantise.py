@@ -16,12 +16,21 @@ from jaxtyping import Array, Float
 LN2 = 0.6931471805599453
 
 
+@jax.custom_jvp
 def straight_through(
     smooth: Float[Array, "*shape"], hard: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """`hard` forward, the gradient of `smooth` backward."""
-    # Exactly `hard`: what is added is x - x, which is exactly zero.
-    return jax.lax.stop_gradient(hard) + (smooth - jax.lax.stop_gradient(smooth))
+    """`hard` forward, the gradient of `smooth` backward.
+
+    Where no gradient is asked for, `smooth` is not even computed.
+    """
+    del smooth
+    return hard
+
+
+@straight_through.defjvp
+def _straight_through_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]):
+    return primals[1], tangents[0]
 
 
 def whole(
@@ -32,9 +41,15 @@ def whole(
 
 
 def power_of_two(exponent: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`2**exponent` exactly, for whole exponents (`exp2` may be off by a rounding)."""
-    whole_number = jax.lax.stop_gradient(exponent).astype(jnp.int32)
-    return jnp.ldexp(jnp.ones_like(exponent), whole_number)
+    """`2**exponent` exactly, for whole exponents (`exp2` may be off by a rounding).
+
+    Exponents beyond those of normal numbers are taken as the last of these.
+    """
+    kind = jnp.finfo(exponent.dtype)
+    integer = jnp.dtype(f"int{kind.bits}")
+    whole_number = jax.lax.stop_gradient(exponent).astype(integer)
+    biased = jnp.clip(whole_number, kind.minexp, kind.maxexp - 1) + (1 - kind.minexp)
+    return jax.lax.bitcast_convert_type(biased << kind.nmant, exponent.dtype)
 
 
 def round_to_bits(

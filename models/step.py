@@ -267,14 +267,14 @@ def epoch_program(
         seen = follow(seen, shown, rate, decay)
         network = within_caps(eqx.combine(trained, seen, fixed))
         trained, seen, _ = split(network)
-        spoilt = jnp.stack(
-            [
-                ~(jnp.all(jnp.isfinite(a)) & jnp.all(jnp.isfinite(b)))
-                for a, b in zip(*map(jax.tree.leaves, (slope, trained)), strict=True)
-            ]
-        )
-        finite = jnp.isfinite(value) & ~jnp.any(spoilt)
-        culprit = jnp.where(jnp.isfinite(value), jnp.argmax(spoilt), -1)
+        # The first that holds no numbers, the loss before all.  One index: XLA would work
+        # out anything cheaper again inside each of the programs that keep what was good.
+        parts = zip(*map(jax.tree.leaves, (slope, trained)), strict=True)
+        spoilt = [~jnp.isfinite(value)] + [
+            ~(jnp.all(jnp.isfinite(a)) & jnp.all(jnp.isfinite(b))) for a, b in parts
+        ]
+        found = jnp.argmax(jnp.stack([*spoilt, jnp.array(True)]))
+        finite, culprit = found == len(spoilt), found - 1
         return trained, seen, moments, value, metric, (finite, culprit)
 
     def step(carry: tuple[State, Prices], rows: Array):

@@ -44,14 +44,14 @@ def test_the_second_process_finds_what_the_first_compiled(tmp_path):
 
 def test_programs_lie_in_the_cache_of_the_user_by_processor(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    here, elsewhere = {}, {}
+    here, devices, elsewhere = {}, {"XLA_FLAGS": "--four-devices"}, {}
     machine.keep_programs(here)
+    machine.keep_programs(devices)
     monkeypatch.setattr(machine, "processor", lambda: b"another")
     machine.keep_programs(elsewhere)
-    assert here[DIR] != elsewhere[DIR]
-    assert {Path(folder).parent for folder in (here[DIR], elsewhere[DIR])} == {
-        tmp_path / "jetlut"
-    }
+    folders = {Path(kept[DIR]) for kept in (here, devices, elsewhere)}
+    assert len(folders) == 3
+    assert {folder.parent for folder in folders} == {tmp_path / "jetlut"}
     assert not list(
         tmp_path.iterdir()
     )  # JAX makes them once there is something to keep
