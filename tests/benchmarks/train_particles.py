@@ -54,7 +54,7 @@ def problem(batch: int, particles: int, features: int, bits: int) -> tuple[Any, 
 
 def stepper(network: Any, word: Any, label: Any) -> tuple[Any, step.State]:
     """The compiled step `state -> state, means` and the state it starts from."""
-    optimiser = optax.adam(3e-3)
+    optimiser = optax.flatten(optax.adam(3e-3))
     state, fixed = step.start([network], optimiser)
     terms = step.Terms(
         loss=step.cross_entropy,
