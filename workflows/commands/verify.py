@@ -15,9 +15,9 @@ example:
   numpy     passed     0 of 30181
   cpp       passed     0 of 30181
   verilog   passed     0 of 32922
-  icarus    passed      0 of 4427   1686 of 30181 events played
-  vhdl      passed      0 of 4427   1686 of 30181 events played
-  tables    passed     0 of 13173
+  icarus    passed      0 of 4978   2237 of 30181 events played
+  vhdl      passed      0 of 4978   2237 of 30181 events played
+  tables    passed      0 of 9576
   latency   passed         0 of 3   5 cycles seen
   accepted
 """
