@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, final
 
-from models.machine import keep_programs
 from trigger.errors import UserError
 from workflows.commands import (
     compile,
@@ -89,7 +88,6 @@ def main(argv: Sequence[str]) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    keep_programs(os.environ)
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()

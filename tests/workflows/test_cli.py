@@ -148,3 +148,20 @@ def test_a_command_imports_only_what_it_needs(words, absent):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("command", ["run", "front"])
+def test_programs_are_kept_before_jax_could_be_told_otherwise(command):
+    program = (
+        "import sys; from models import machine; "
+        "machine.keep_programs = lambda environment: print('jax' in sys.modules); "
+        f"from workflows.cli import main; main([{command!r}, 'none'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.split() == ["False"]

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import signal
 import sys
 from dataclasses import asdict, dataclass
@@ -163,6 +164,10 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains the front and prints it; 1 if a netlist differs from its network."""
+    from models.machine import keep_programs
+
+    keep_programs(os.environ)  # before anything imports JAX
+
     from rich.console import Console
 
     from workflows.progress import terminal

@@ -1,6 +1,7 @@
 """`jetlut run`: from ROOT files to a verified bundle and a report."""
 
 import argparse
+import os
 import signal
 import sys
 from dataclasses import replace
@@ -72,6 +73,10 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints where everything is; 1 if a proof failed."""
+    from models.machine import keep_programs
+
+    keep_programs(os.environ)  # before anything imports JAX
+
     from rich.console import Console
 
     from workflows.progress import terminal
