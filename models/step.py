@@ -169,6 +169,14 @@ def roughness(network: Any) -> Float[Array, ""]:
     return sum((edge.roughness() for edge in edges), start=jnp.zeros(()))
 
 
+def adam(rate: float | optax.Schedule) -> optax.GradientTransformation:
+    """Adam (Kingma and Ba, arXiv 1412.6980) as a training takes it.
+
+    On one vector: one program for all parameters, where there would be one for each.
+    """
+    return optax.flatten(optax.adam(rate))
+
+
 def start(
     networks: list[Any], optimiser: optax.GradientTransformation
 ) -> tuple[State, Any]:

@@ -115,8 +115,7 @@ def train_many(
     networks = [(build or _tagger(config, data))(plan.seed) for plan in trunk]
     steps = len(data.words_train) // config.batch
     rate = cosine_with_restarts(config, steps, branch)
-    # One vector: one program for all parameters, where there would be one for each.
-    optimiser = optax.flatten(optax.adam(rate))
+    optimiser = step.adam(rate)
     state, fixed = step.start(networks, optimiser)
     clock = next((p.goal.clock_mhz for p in plans if p.goal is not None), 360.0)
     ports = data.words_train.shape[1]

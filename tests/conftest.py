@@ -35,8 +35,8 @@ LONGEST = (
     *("test_quick_recipes", "test_checkpoint", "test_architectures", "test_run"),
     *("test_step", "test_train", "test_sharding", "test_mutations", "test_lut"),
 )
-"""Files that take half a minute or more, the longest first: so run, no process is left
-alone with one."""
+"""Long files that would come late, the longest first: so run, no process is left alone
+with one."""
 
 
 def pytest_collection_modifyitems(items):

@@ -26,7 +26,6 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import jax.random as jr  # noqa: E402
 import numpy as np  # noqa: E402
-import optax  # noqa: E402
 
 from models import step  # noqa: E402
 from models.grid import codes_of_words  # noqa: E402
@@ -54,7 +53,7 @@ def problem(batch: int, particles: int, features: int, bits: int) -> tuple[Any, 
 
 def stepper(network: Any, word: Any, label: Any) -> tuple[Any, step.State]:
     """The compiled step `state -> state, means` and the state it starts from."""
-    optimiser = optax.flatten(optax.adam(3e-3))
+    optimiser = step.adam(3e-3)
     state, fixed = step.start([network], optimiser)
     terms = step.Terms(
         loss=step.cross_entropy,

@@ -27,7 +27,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 
 from models import step
 from models.architectures import lut_mlp
@@ -70,7 +69,7 @@ def measure(
     """Times of a step from a given state on, and the temporaries of the program."""
     rows = np.resize(np.arange(len(data.labels_train)), batch * steps)
     # So small a rate keeps the state, and with it the cost, where it is.
-    optimiser = optax.flatten(optax.adam(1e-7))
+    optimiser = step.adam(1e-7)
     state, fixed = step.start([network], optimiser)
     terms = step.Terms(
         step.cross_entropy, step.accuracy, 0.0, False, None, len(data.bits)

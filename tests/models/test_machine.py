@@ -52,9 +52,8 @@ def test_programs_lie_in_the_cache_of_the_user_by_processor(tmp_path, monkeypatc
     folders = {Path(kept[DIR]) for kept in (here, devices, elsewhere)}
     assert len(folders) == 3
     assert {folder.parent for folder in folders} == {tmp_path / "jetlut"}
-    assert not list(
-        tmp_path.iterdir()
-    )  # JAX makes them once there is something to keep
+    # JAX makes them once there is something to keep.
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_the_user_names_stays(tmp_path, monkeypatch):

@@ -123,6 +123,18 @@ def test_inspect_lists_trees_branches_and_entries(capsys):
     assert ["pt", "float"] in [line.split() for line in told.splitlines()]
 
 
+def printed_by(program):
+    """The lines that a program prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    return done.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "absent"),
     [
@@ -140,14 +152,7 @@ def test_a_command_imports_only_what_it_needs(words, absent):
         "import sys; from workflows.cli import main; "
         f"main({words!r}); print(*sorted({absent!r} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.splitlines()[-1] == ""
+    assert printed_by(program)[-1] == ""
 
 
 @pytest.mark.parametrize("command", ["run", "front"])
@@ -157,11 +162,4 @@ def test_programs_are_kept_before_jax_could_be_told_otherwise(command):
         "machine.keep_programs = lambda environment: print('jax' in sys.modules); "
         f"from workflows.cli import main; main([{command!r}, 'none'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.split() == ["False"]
+    assert printed_by(program) == ["False"]
